@@ -1,0 +1,64 @@
+"""Money: integer nano-dollars, and the only two ways to round into them.
+
+A price is a ``Decimal`` in dollars per million tokens, as the provider prints it. A cost is ``Nanos``: integers sum
+exactly, in Python and in SQL's 64 bits up to about nine billion dollars. No float ever comes near either.
+"""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import NewType
+
+Nanos = NewType("Nanos", int)
+
+NANOS_PER_DOLLAR = 1_000_000_000
+TOKENS_PER_PRICE = 1_000_000
+ZERO = Nanos(0)
+
+
+def cost_nanos(dollars: Fraction) -> Nanos:
+    """Round an exact amount of dollars to nano-dollars, half to even. The stated rounding of promise 6."""
+    return Nanos(round(dollars * NANOS_PER_DOLLAR))
+
+
+def ceiling_nanos(dollars: Fraction) -> Nanos:
+    """Round an exact amount of dollars up to nano-dollars: a ceiling never falls below the later cost."""
+    return Nanos(-((-dollars * NANOS_PER_DOLLAR) // 1))
+
+
+def nanos_from_dollars(text: str) -> Nanos:
+    """Read dollars as a person writes them (``10``, ``0.05``, ``$1,000``).
+
+    Raises: ValueError when the text is no amount, is negative, or is finer than a nano-dollar.
+    """
+    cleaned = text.strip().removeprefix("$").replace(",", "").replace("_", "")
+    try:
+        amount = Decimal(cleaned) * NANOS_PER_DOLLAR
+    except ArithmeticError:
+        raise ValueError(f"{text!r} is not an amount of dollars") from None
+    if not amount.is_finite() or amount < 0 or amount != amount.to_integral_value():
+        raise ValueError(f"{text!r} is not an amount of dollars")
+    if amount >= 2**63:
+        raise ValueError(f"{text!r} is more than the books can hold")
+    return Nanos(int(amount))
+
+
+def decimal_dollars(amount: int) -> str:
+    """Write nano-dollars exactly, as a plain decimal string for machines: ``0.0188``, ``12``."""
+    sign = "-" if amount < 0 else ""
+    whole, rest = divmod(abs(amount), NANOS_PER_DOLLAR)
+    return f"{sign}{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+def show_dollars(amount: int) -> str:
+    """Write nano-dollars for people: cents above a cent, four significant digits below, never ``$0.00`` for something.
+
+    Half to even at the last shown digit: ``$58.50``, ``$0.0188``, ``$0.0000035``, ``$0.00``.
+    """
+    sign = "-" if amount < 0 else ""
+    dollars = Decimal(abs(amount)) / NANOS_PER_DOLLAR
+    if dollars == 0 or dollars >= 1:
+        return f"{sign}${dollars.quantize(Decimal('0.01')):,}"
+    digits = max(2, -dollars.adjusted() + 1 if dollars.adjusted() > -2 else -dollars.adjusted() + 2)
+    text = f"{dollars.quantize(Decimal(1).scaleb(-digits)):f}"
+    whole, _, rest = text.partition(".")
+    return f"{sign}${whole}.{rest.rstrip('0').ljust(2, '0')}"
