@@ -1,0 +1,179 @@
+"""What every provider's codec must do: requests into HTTP calls, HTTP replies into our words. No codec sees a socket.
+
+Adding a provider is one file with these functions and one table of facts. A provider's dialect is translated here and
+nowhere else; everything decoded is ours, everything encoded is bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from lowtide.batch import BatchView
+from lowtide.request import Neutral
+from lowtide.result import Outcome, Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyFacts:
+    """What lowtide must know of a body that it otherwise leaves alone.
+
+    ``content_bytes``: UTF-8 bytes of everything that becomes input tokens (texts, tools, schemas), images left out.
+    ``non_ascii_bytes`` is the part of it outside ASCII. ``images`` counts images of known kind (base64 or URL).
+    ``input_unbounded`` is True where the body names a document or file whose length we cannot see; the bound of the input
+    is then the model's context window. ``cache_breakpoints`` counts the user's own ``cache_control`` marks.
+    ``dearest_write`` is the dearest cache write the body may cause: ``""``, ``"5m"`` or ``"1h"``.
+    """
+
+    model: str
+    max_output_tokens: int
+    content_bytes: int
+    non_ascii_bytes: int
+    images: int = 0
+    input_unbounded: bool = False
+    cache_breakpoints: int = 0
+    dearest_write: str = ""
+    us_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiError:
+    """A reply that says no. ``code`` and ``message`` are the provider's own words; ``retry_after_seconds`` if it said.
+
+    ``spend_limit`` is True for a limit on money that no waiting of ours will lift (never retried).
+    """
+
+    status: int
+    code: str
+    message: str
+    refusal: Refusal
+    retry_after_seconds: int | None = None
+    spend_limit: bool = False
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPage:
+    """One page of a listing, newest first; ``next_after`` asks for the next older page, ``None`` at the end."""
+
+    batches: tuple[BatchView, ...]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLine:
+    """One line of a results file: the id it carries and what became of that request."""
+
+    custom_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLimits:
+    """Limits of one batch at this provider: requests, bytes of the whole body."""
+
+    requests_max: int
+    bytes_max: int
+    expires_after_seconds: int
+
+
+class Codec(Protocol):
+    """One provider's dialect. ``credential`` is the secret itself; it goes into headers and nowhere else."""
+
+    provider: str
+    base_url: str
+    batch_limits: BatchLimits
+
+    def encode(self, *, model: str, body: Neutral) -> bytes:
+        """Write a neutral body as the provider's own (JSON bytes, stable)."""
+        ...
+
+    def read_body(self, params: bytes) -> BodyFacts | tuple[str, ...]:
+        """Read what must be known of a native body, or say all that is wrong with it."""
+        ...
+
+    def headers(self, credential: str) -> Mapping[str, str]:
+        """Give the headers every call carries: key, version, content type."""
+        ...
+
+    def message_call(self, params: bytes) -> "CallParts":
+        """One generation in real time."""
+        ...
+
+    def decode_message(self, *, status: int, headers: Mapping[str, str], body: bytes) -> Outcome | ApiError:
+        """Read the reply of a real-time generation."""
+        ...
+
+    def batch_open(self) -> bytes:
+        """Bytes before the first line of a create body."""
+        ...
+
+    def batch_line(self, *, custom_id: str, params: bytes, first: bool) -> bytes:
+        """Bytes of one request in a create body, separator included."""
+        ...
+
+    def batch_line_length(self, *, custom_id_length: int, params_length: int, first: bool) -> int:
+        """Length in bytes of what ``batch_line`` gives, without making it."""
+        ...
+
+    def batch_close(self) -> bytes:
+        """Bytes after the last line of a create body."""
+        ...
+
+    def create_call(self) -> "CallParts":
+        """Create a batch; its body is streamed from ``batch_open``, ``batch_line`` and ``batch_close``."""
+        ...
+
+    def retrieve_call(self, provider_batch_id: str) -> "CallParts":
+        """Ask for one batch."""
+        ...
+
+    def list_call(self, *, after: str | None, limit: int) -> "CallParts":
+        """Ask for a page of batches, newest first; ``limit`` at most 1000."""
+        ...
+
+    def results_call(self, provider_batch_id: str) -> "CallParts":
+        """Ask for the results, by our own path: a host in a results URL is never followed with our key."""
+        ...
+
+    def cancel_call(self, provider_batch_id: str) -> "CallParts":
+        """Ask to cancel a batch."""
+        ...
+
+    def models_call(self) -> "CallParts":
+        """Ask for the models: the cheapest call that proves a key."""
+        ...
+
+    def decode_batch(self, *, status: int, headers: Mapping[str, str], body: bytes) -> BatchView | ApiError:
+        """Read a batch object."""
+        ...
+
+    def decode_page(self, *, status: int, headers: Mapping[str, str], body: bytes) -> BatchPage | ApiError:
+        """Read a page of a listing."""
+        ...
+
+    def decode_error(self, *, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+        """Read any refusal, also one without JSON (an edge's 413, a proxy's 502)."""
+        ...
+
+    def decode_result_line(self, line: bytes) -> ResultLine:
+        """Read one whole line of results.
+
+        Raises: ValueError when the line is no result line at all; a line that names its request but cannot be read
+        otherwise gives ``Errored(code="row_unreadable")``.
+        """
+        ...
+
+    def provider_time(self, headers: Mapping[str, str]) -> datetime | None:
+        """Read the provider's own clock from a reply's ``date`` header, ``None`` when it gave none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallParts:
+    """Method, path and body of a call; the worker adds headers and sends it."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    timeout_seconds: int = 120
