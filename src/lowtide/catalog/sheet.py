@@ -1,0 +1,226 @@
+"""The price sheet: every price of one model on one lane on one day, compiled for exact and fast arithmetic.
+
+Nothing here looks up a model or a day (``Catalog.sheet`` does). The law: integers and fractions only, one rounding
+(half to even for a cost, up for a ceiling), and a kind of token without a price raises; it never counts as free.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from hashlib import sha256
+from math import lcm
+
+from lowtide.catalog.rows import Lane, Price, TokenKind
+from lowtide.errors import PriceUnknown
+from lowtide.money import NANOS_PER_DOLLAR, TOKENS_PER_PRICE, Nanos
+from lowtide.usage import Usage
+
+NANOS_PER_PRICE = NANOS_PER_DOLLAR // TOKENS_PER_PRICE
+TOKEN_KINDS = (
+    TokenKind.INPUT,
+    TokenKind.CACHE_WRITE_5M,
+    TokenKind.CACHE_WRITE_1H,
+    TokenKind.CACHE_READ,
+    TokenKind.OUTPUT,
+)
+WRITES = {"": (), "5m": (TokenKind.CACHE_WRITE_5M,), "1h": (TokenKind.CACHE_WRITE_5M, TokenKind.CACHE_WRITE_1H)}
+
+# One tier: prompts over so many tokens, then the price of each kind in TOKEN_KINDS, in 1/scale nano-dollars a token.
+Tier = tuple[int, int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSheet:
+    """All prices of one model on one lane on one day.
+
+    ``rows`` are the dated rows it was made of: show them with their sources. ``us_factor`` multiplies token prices (not
+    searches) where ``Usage.inference_geo`` is ``us``. A tier says only what differs from the tier below it.
+    """
+
+    provider: str
+    model: str
+    lane: Lane
+    day: date
+    rows: tuple[Price, ...]
+    us_factor: Decimal = Decimal(1)
+    _scale: int = field(init=False, repr=False, compare=False)
+    _world: tuple[Tier, ...] = field(init=False, repr=False, compare=False)  # highest tier first
+    _us: tuple[Tier, ...] = field(init=False, repr=False, compare=False)
+    _search: int | None = field(init=False, repr=False, compare=False)
+    _unpriced: frozenset[TokenKind] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        tiers = _tiers(self.rows)
+        search = [row.dollars_per_million for row in self.rows if row.kind is TokenKind.WEB_SEARCH]
+        factors = (Fraction(1), Fraction(self.us_factor))
+        exact = [Fraction(price) for _, prices in tiers for price in prices.values()]
+        nanos = [price * factor * NANOS_PER_PRICE for price in exact for factor in factors]
+        nanos += [Fraction(price) * NANOS_PER_PRICE for price in search]
+        scale = lcm(*(amount.denominator for amount in nanos))
+        known = {kind for _, prices in tiers for kind in prices}
+        compiled = {
+            "_scale": scale,
+            "_world": tuple(_compiled(over, prices, factors[0], scale) for over, prices in tiers),
+            "_us": tuple(_compiled(over, prices, factors[1], scale) for over, prices in tiers),
+            "_search": int(Fraction(search[0]) * NANOS_PER_PRICE * scale) if search else None,
+            "_unpriced": frozenset(TOKEN_KINDS) - known,
+        }
+        for name, content in compiled.items():
+            object.__setattr__(self, name, content)
+
+    @property
+    def thresholds(self) -> tuple[int, ...]:
+        """Prompt lengths in tokens above which the price of the whole request changes, shortest first."""
+        return tuple(sorted({row.prompt_tokens_over for row in self.rows} - {0}))
+
+    def cost(self, usage: Usage) -> Fraction:
+        """Give the exact dollars that this usage costs.
+
+        Raises: PriceUnknown when the usage has a kind of token, or a speed, that has no price here.
+        """
+        return Fraction(self._units(usage), self._scale * NANOS_PER_DOLLAR)
+
+    def cost_nanos(self, usage: Usage) -> Nanos:
+        """Give what this usage costs in nano-dollars: ``money.cost_nanos(self.cost(usage))`` by integers alone.
+
+        Called once per settled request. Raises: PriceUnknown as ``cost`` does.
+        """
+        scale = self._scale
+        whole, rest = divmod(self._units(usage), scale)
+        rest += rest
+        if rest > scale or (rest == scale and whole & 1):
+            whole += 1
+        return Nanos(whole)
+
+    def parts(self, usage: Usage) -> dict[TokenKind, Fraction]:
+        """Give the exact dollars of this usage by kind, kinds with nothing left out; they sum to ``cost``.
+
+        Raises: PriceUnknown as ``cost`` does.
+        """
+        total = self._units(usage)
+        _, *prices = self._tier(usage)
+        counts = (
+            usage.uncached_tokens,
+            usage.cache_write_5m_tokens,
+            usage.cache_write_1h_tokens,
+            usage.cache_read_tokens,
+            usage.output_tokens,
+        )
+        units = {kind: count * price for kind, count, price in zip(TOKEN_KINDS, counts, prices, strict=True) if count}
+        if usage.web_searches:
+            units[TokenKind.WEB_SEARCH] = usage.web_searches * (self._search or 0)
+        assert sum(units.values()) == total, "the parts are the whole"
+        return {kind: Fraction(amount, self._scale * NANOS_PER_DOLLAR) for kind, amount in units.items()}
+
+    def likely_nanos(self, input_tokens: int, output_tokens: int) -> Nanos:
+        """Give what plain tokens cost, none of them cached, in nano-dollars."""
+        return self.cost_nanos(Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+
+    def ceiling_nanos(
+        self, input_tokens: int, output_tokens: int, *, dearest_write: str | None = None, us_only: bool = True
+    ) -> Nanos:
+        """Give the most that a request within these counts can be billed, in nano-dollars, rounded up.
+
+        Every input token at the dearest price it may meet, in any tier that so many tokens can reach, and all of the
+        output. ``dearest_write`` is the dearest cache write its body may cause (``BodyFacts``): ``""`` for none,
+        ``5m``, ``1h``; ``None`` means any that has a price. ``us_only`` is False only where the body cannot be served,
+        and so priced, as US-only. Never below ``cost_nanos`` of any usage within these bounds without a web search.
+
+        Raises: PriceUnknown when the body asks for a cache write that has no price.
+        """
+        kinds = WRITES["1h" if dearest_write is None else dearest_write]
+        if dearest_write and self._unpriced.intersection(kinds):
+            raise self._no_price(f"cache writes ({dearest_write})")
+        # Only what may come is looked at: without a breakpoint nothing is written, though something may be read.
+        inputs = [1 + TOKEN_KINDS.index(kind) for kind in (TokenKind.INPUT, TokenKind.CACHE_READ, *kinds)]
+        tables = (*self._world, *self._us) if us_only else self._world
+        tiers = [tier for tier in tables if tier[0] < input_tokens or tier[0] < 0]
+        dearest_input = max(tier[index] for tier in tiers for index in inputs)
+        dearest_output = max(tier[5] for tier in tiers)
+        return Nanos(-(-(input_tokens * dearest_input + output_tokens * dearest_output) // self._scale))
+
+    def digest(self) -> str:
+        """Give the SHA-256 (hex) of what things cost here: a plan keeps it to see whether its prices still hold.
+
+        Days and sources are left out: a price that only got an end date, or a better source, is the same price.
+        """
+        lines = [f"{self.provider} {self.model} {self.lane} us {_plain(self.us_factor)}"]
+        lines += sorted(f"{row.kind} {row.prompt_tokens_over} {_plain(row.dollars_per_million)}" for row in self.rows)
+        return sha256("\n".join(lines).encode()).hexdigest()
+
+    def _tier(self, usage: Usage) -> Tier:
+        table = self._us if usage.inference_geo == "us" else self._world
+        prompt = usage.input_tokens
+        return next(tier for tier in table if prompt > tier[0])
+
+    def _units(self, usage: Usage) -> int:
+        """Count the cost in 1/scale nano-dollars. Written out flat: this is the settlement's inner line."""
+        prompt = usage.input_tokens
+        read = usage.cache_read_tokens
+        short = usage.cache_write_5m_tokens
+        long = usage.cache_write_1h_tokens
+        for tier in self._us if usage.inference_geo == "us" else self._world:
+            if prompt > tier[0]:
+                break
+        _, plain_price, short_price, long_price, read_price, output_price = tier
+        units = (
+            (prompt - read - short - long) * plain_price
+            + read * read_price
+            + short * short_price
+            + long * long_price
+            + usage.output_tokens * output_price
+        )
+        if self._unpriced or usage.web_searches or usage.speed is not None:
+            units += self._rare_units(usage)
+        return units
+
+    def _rare_units(self, usage: Usage) -> int:
+        """Count what few requests have: searches, a speed, cached tokens of a model without cache prices."""
+        counts = {
+            TokenKind.CACHE_WRITE_5M: usage.cache_write_5m_tokens,
+            TokenKind.CACHE_WRITE_1H: usage.cache_write_1h_tokens,
+            TokenKind.CACHE_READ: usage.cache_read_tokens,
+        }
+        for kind in self._unpriced:
+            if counts.get(kind, 0):
+                raise self._no_price(kind)
+        if usage.speed not in (None, "standard"):
+            raise self._no_price(f"speed {usage.speed}")
+        if not usage.web_searches:
+            return 0
+        if self._search is None:
+            raise self._no_price(TokenKind.WEB_SEARCH)
+        return usage.web_searches * self._search
+
+    def _no_price(self, what: str) -> PriceUnknown:
+        return PriceUnknown(
+            f"no price for {what} of {self.model} on the {self.lane} lane on {self.day}",
+            hint="add a dated price of your own to a price file",
+        )
+
+
+def _tiers(rows: tuple[Price, ...]) -> list[tuple[int, dict[TokenKind, Decimal]]]:
+    """List tiers with all their token prices, highest first; the base is over -1, so that it takes an empty prompt."""
+    overs = sorted({row.prompt_tokens_over for row in rows if row.kind is not TokenKind.WEB_SEARCH})
+    assert overs, "a sheet has at least one token price"
+    assert overs[0] == 0, "a sheet has base prices"
+    tiers: list[tuple[int, dict[TokenKind, Decimal]]] = []
+    prices: dict[TokenKind, Decimal] = {}
+    for over in overs:
+        own = {row.kind: row.dollars_per_million for row in rows if row.prompt_tokens_over == over}
+        own.pop(TokenKind.WEB_SEARCH, None)
+        prices = {**prices, **own}
+        tiers.insert(0, (over or -1, prices))
+    return tiers
+
+
+def _compiled(over: int, prices: dict[TokenKind, Decimal], factor: Fraction, scale: int) -> Tier:
+    units = [Fraction(prices.get(kind, Decimal(0))) * factor * NANOS_PER_PRICE * scale for kind in TOKEN_KINDS]
+    assert all(amount.denominator == 1 for amount in units), "the scale takes every price"
+    plain, short, long, read, output = (int(amount) for amount in units)
+    return (over, plain, short, long, read, output)
+
+
+def _plain(amount: Decimal) -> str:
+    return format(amount.normalize(), "f")
