@@ -1,0 +1,286 @@
+"""The only memory: a SQL database for what is decided upon, segment files for what was asked and answered.
+
+One code for SQLite (WAL, every commit synced) and PostgreSQL. Every method here opens, migrates, begins or ends; the
+statements themselves are functions in this folder, one statement each. A writing transaction takes the write lock at its
+beginning, so two processes wait for each other and never see half of anything.
+"""
+
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+
+from lowtide import points
+from lowtide.errors import StoreUnusable
+from lowtide.store import segments
+from lowtide.store.schema import META, SEGMENTS
+from lowtide.store.segments import Place, SegmentReader, SegmentWriter
+
+SCHEMA = "0001"  # the newest migration; a store with a newer one is refused
+BUSY_SECONDS = 30
+BACKUP_FORMAT = "1"
+
+Transaction = Connection
+
+
+class Store:
+    """One store: its database and its folder of segments.
+
+    ``folder`` holds ``store.db`` (unless ``url`` names another database) and ``segments/``; both are readable by their
+    owner alone. ``on_write`` is called before and after every commit, for tests that stop between any two writes.
+    """
+
+    def __init__(
+        self, folder: Path, *, url: str = "", durable: bool = True, on_write: Callable[[str], None] | None = None
+    ) -> None:
+        self.folder = folder
+        self._durable = durable
+        self._on_write = on_write
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / "segments").mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise segments.disk_failed(error, folder) from error
+        self.url = url or f"sqlite:///{folder / 'store.db'}"
+        try:
+            dialect = make_url(self.url).get_backend_name()
+        except ArgumentError as error:
+            raise StoreUnusable(f"the store's address {self.url!r} is no database address") from error
+        self.is_sqlite = dialect == "sqlite"
+        if not self.is_sqlite and dialect != "postgresql":
+            raise StoreUnusable(f"a store on {dialect} is not supported", hint="use SQLite or PostgreSQL")
+        self._writing = self._engine(write=True)
+        self._reading = self._engine(write=False)
+        self.bodies = SegmentReader(self.segment_path)
+
+    def open(self) -> "Store":
+        """Connect, migrate if needed, and refuse a store of a newer version. Raises: StoreUnusable."""
+        with self._translated():
+            version = self._version()
+            if version is None or version != SCHEMA:
+                if version is not None and version > SCHEMA:
+                    raise StoreUnusable(
+                        f"this store was written by a newer lowtide (schema {version}, this one knows {SCHEMA})",
+                        hint="install the newer version again; the store was not touched",
+                    )
+                self._migrate()
+        if self.is_sqlite:
+            for name in ("store.db", "store.db-wal", "store.db-shm"):
+                path = self.folder / name
+                if path.exists():
+                    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        return self
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self.bodies.close()
+        self._writing.dispose()
+        self._reading.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Look, in one consistent snapshot."""
+        with self._translated(), self._reading.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Change, all or nothing. The write lock is taken first."""
+        with self._translated():
+            if self._on_write is not None:
+                self._on_write("before")
+            with self._writing.connect() as connection, connection.begin():
+                yield connection
+            if self._on_write is not None:
+                self._on_write("after")
+
+    def bulk(self, tx: Transaction, statement: str, rows: list[tuple[Any, ...]]) -> int:
+        """Run one statement (``?`` for each value) for many rows, at the driver's own speed; gives the rows changed."""
+        if not rows:
+            return 0
+        if not self.is_sqlite:
+            statement = statement.replace("?", "%s")
+        return tx.exec_driver_sql(statement, rows).rowcount
+
+    # segments
+
+    def segment_path(self, number: int) -> Path:
+        """Give the file of a segment."""
+        return self.folder / "segments" / f"{number:08d}.seg"
+
+    def new_segment(self, purpose: str, writer: str, now: datetime) -> SegmentWriter:
+        """Begin a segment; its row is there before its file."""
+        with self.write() as tx:
+            number = tx.execute(
+                SEGMENTS.insert()
+                .values(purpose=purpose, writer=writer, sealed=False, pruned=False, created_at=now)
+                .returning(SEGMENTS.c.segment)
+            ).scalar_one()
+        return SegmentWriter(self.segment_path(number), number, durable=self._durable)
+
+    def seal_segment(self, writer: SegmentWriter) -> None:
+        """Close a segment for good."""
+        writer.close()
+        with self.write() as tx:
+            tx.execute(SEGMENTS.update().where(SEGMENTS.c.segment == writer.number).values(sealed=True))
+
+    def body(self, where: int) -> bytes:
+        """Read a record by its place."""
+        return self.bodies.read(Place(where))
+
+    # meta
+
+    def meta(self, tx: Transaction, name: str) -> str | None:
+        """Read one remembered word."""
+        value: str | None = tx.execute(META.select().where(META.c.name == name).with_only_columns(META.c.value)).scalar()
+        return value
+
+    def set_meta(self, tx: Transaction, name: str, value: str) -> None:
+        """Remember one word."""
+        if tx.execute(META.update().where(META.c.name == name).values(value=value)).rowcount == 0:
+            tx.execute(META.insert().values(name=name, value=value))
+
+    def set_money(self, *, simulated: bool) -> None:
+        """Bind the store to simulated or to real money at its first use. Raises: StoreUnusable when it is the other."""
+        wanted = "simulated" if simulated else "real"
+        with self.read() as tx:
+            found = self.meta(tx, "money")
+        if found is None:
+            with self.write() as tx:
+                self.set_meta(tx, "money", wanted)
+        elif found != wanted:
+            raise StoreUnusable(
+                f"the store in {self.folder} holds {found} money and cannot be used with {wanted} money",
+                hint="use another store: --store FOLDER or LOWTIDE_STORE",
+            )
+
+    def backup(self, target: Path) -> None:
+        """Copy the store to a new folder, consistent although work goes on. Raises: StoreUnusable."""
+        if not self.is_sqlite:
+            raise StoreUnusable(
+                "only a store on SQLite is copied by lowtide", hint="use pg_dump, and copy the folder's segments/"
+            )
+        if target.exists():
+            raise StoreUnusable(f"{target} is there already", hint="name a folder that does not exist")
+        try:
+            target.mkdir(mode=0o700, parents=True)
+            (target / "segments").mkdir(mode=0o700)
+            with self._translated(), self._reading.connect() as connection:
+                connection.exec_driver_sql("VACUUM INTO ?", (str(target / "store.db"),))
+            (target / "store.db").chmod(stat.S_IRUSR | stat.S_IWUSR)
+            # Every place in the copied rows was synced before them, so copying the files afterwards misses nothing.
+            for path in sorted((self.folder / "segments").glob("*.seg")):
+                shutil.copy2(path, target / "segments" / path.name)
+        except OSError as error:
+            raise segments.disk_failed(error, target) from error
+
+    # inside
+
+    def _engine(self, *, write: bool) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(
+                self.url, isolation_level="READ COMMITTED" if write else "REPEATABLE READ", pool_pre_ping=True
+            )
+        engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+        @event.listens_for(engine, "connect")
+        def _connect(connection: Any, _record: object) -> None:  # noqa: ANN401 a driver's own connection
+            connection.isolation_level = None  # we say BEGIN ourselves
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA journal_mode=WAL")
+            # FULL: a paid submission survives a power cut, too.
+            cursor.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
+            cursor.execute("PRAGMA foreign_keys=ON")
+            cursor.execute("PRAGMA cache_size=-16000")
+            cursor.execute("PRAGMA temp_store=FILE")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+        return engine
+
+    def _version(self) -> str | None:
+        with self._reading.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            version: str | None = connection.execute(text("select version_num from alembic_version")).scalar()
+            return version
+
+    def _migrate(self) -> None:
+        """Run the migrations that are missing, one process at a time."""
+        from alembic import command  # noqa: PLC0415 only a store that must change pays for this import
+        from alembic.config import Config  # noqa: PLC0415
+
+        with (self.folder / "migration.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._version() == SCHEMA:
+                return
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            with self._writing.connect() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the driver's complaints about disk, file and server into ours."""
+        try:
+            yield
+        except OperationalError as error:
+            raise self._unusable(error) from error
+        except DBAPIError as error:
+            if "not a database" in str(error.orig) or "malformed" in str(error.orig):
+                raise StoreUnusable(
+                    f"{self.folder} holds no readable store: {error.orig}", hint="restore a backup"
+                ) from error
+            raise
+
+    def _unusable(self, error: SQLAlchemyError) -> StoreUnusable:
+        cause = str(getattr(error, "orig", error)).strip()
+        if "full" in cause or "No space" in cause or "disk I/O" in cause:
+            return StoreUnusable(
+                f"the disk is full: cannot write the store in {self.folder} ({cause})",
+                hint="free some space and run the same command again; everything that was committed is kept",
+            )
+        if "locked" in cause:
+            return StoreUnusable(
+                f"the store in {self.folder} is kept busy by another process for over {BUSY_SECONDS} seconds",
+                hint="look for a stuck lowtide process",
+            )
+        return StoreUnusable(f"the store in {self.folder} cannot be used: {cause}", hint="is the address right?")
+
+
+def worker_name(clock_id: str) -> str:
+    """Name this process, so that another on the same machine can see whether it still lives."""
+    return f"{os.uname().nodename[:16]}:{os.getpid()}:{_started(os.getpid())}:{clock_id}"[:40]
+
+
+def worker_is_dead(name: str) -> bool:
+    """Say whether a worker certainly died: it ran on this machine and its process is gone. Unknown is not dead."""
+    host, pid, started, _ = [*name.split(":"), "", "", "", ""][:4]
+    if host != os.uname().nodename[:16] or not pid.isdigit():
+        return False
+    return _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """Give the kernel's start time of a process, empty when there is none (or no /proc: then only leases decide)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19][-9:]
+
+
+__all__ = ["SCHEMA", "Store", "Transaction", "points", "worker_is_dead", "worker_name"]

@@ -1,0 +1,286 @@
+"""Accounts, holds and transfers as rows. The ledger decides; this file reads for it and writes what it said.
+
+Every function is called inside a writing transaction that also writes what the money is for (promise 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from lowtide import ledger
+from lowtide.ledger import Account, AccountId, Hold, HoldId, Reason, Verdict
+from lowtide.money import ZERO, Nanos
+from lowtide.store import Store, Transaction
+from lowtide.store.schema import ACCOUNTS, HOLDS, TRANSFERS, instant_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHold:
+    """A hold that still has something: what for, and whose."""
+
+    hold: Hold
+    counter_account: AccountId
+    reason: Reason
+    shard_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """One amount settled, for one request of a shard."""
+
+    ordinal: int
+    amount: Nanos
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imbalance:
+    """A law of the books that the rows break."""
+
+    what: str
+
+
+def open_account(tx: Transaction, account_id: AccountId, limit: Nanos | None) -> None:
+    """Begin an account, unless it is there."""
+    if find_account(tx, account_id) is None:
+        tx.execute(ACCOUNTS.insert().values(account_id=account_id, limit_nanos=limit, held_nanos=0, spent_nanos=0))
+
+
+def find_account(tx: Transaction, account_id: AccountId, *, lock: bool = False) -> Account | None:
+    """Read an account, locked for this transaction if asked."""
+    query = select(ACCOUNTS).where(ACCOUNTS.c.account_id == account_id)
+    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        return None
+    limit = None if row.limit_nanos is None else Nanos(row.limit_nanos)
+    return Account(account_id=account_id, limit=limit, held=Nanos(row.held_nanos), spent=Nanos(row.spent_nanos))
+
+
+def write_account(tx: Transaction, account: Account) -> None:
+    """Write an account's limit and balances."""
+    changed = tx.execute(
+        ACCOUNTS.update()
+        .where(ACCOUNTS.c.account_id == account.account_id)
+        .values(limit_nanos=account.limit, held_nanos=account.held, spent_nanos=account.spent)
+    ).rowcount
+    assert changed == 1, account.account_id
+
+
+def reserve(
+    tx: Transaction,
+    *,
+    payer: AccountId,
+    payee: AccountId,
+    amount: Nanos,
+    reason: Reason,
+    shard_id: str,
+    at: datetime,
+    over_limit: bool = False,
+) -> HoldId | None:
+    """Set an amount aside, ``None`` when the limit does not cover it. Promise 1: the row is there before the sending.
+
+    ``over_limit`` books what was bought already, whatever the limit says.
+    """
+    account = _locked(tx, payer)
+    if not over_limit and ledger.may_reserve(account, amount) is not Verdict.ACCEPTED:
+        return None
+    hold_id = HoldId(
+        tx.execute(
+            TRANSFERS.insert()
+            .values(
+                verb="reserve",
+                debit_account=payer,
+                credit_account=payee,
+                amount_nanos=amount,
+                hold_id=None,
+                reason=reason,
+                shard_id=shard_id,
+                ordinal=None,
+                at=at,
+            )
+            .returning(TRANSFERS.c.transfer_id)
+        ).scalar_one()
+    )
+    _move(tx, account, payee, held=amount, spent=ZERO)
+    tx.execute(
+        HOLDS.insert().values(
+            hold_id=hold_id,
+            account_id=payer,
+            counter_account=payee,
+            remaining_nanos=amount,
+            reason=reason,
+            shard_id=shard_id,
+        )
+    )
+    return hold_id
+
+
+def settle(
+    store: Store, tx: Transaction, hold_id: int, settlements: Sequence[Settlement], *, shard_id: str, at: datetime
+) -> Verdict:
+    """Spend amounts out of a hold, a transfer each. Above the hold they are booked all the same (``OVER_HOLD``)."""
+    if not settlements:
+        return Verdict.ACCEPTED
+    found = find_hold(tx, hold_id)
+    assert found is not None, f"hold {hold_id} is gone"
+    account = _locked(tx, found.hold.account_id)
+    booked = ledger.settle(account, found.hold, (settlement.amount for settlement in settlements))
+    moment = instant_text(at)
+    store.bulk(
+        tx,
+        "insert into transfers (verb, debit_account, credit_account, amount_nanos, hold_id, reason, shard_id, ordinal,"
+        " at) values ('settle', ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                found.hold.account_id,
+                found.counter_account,
+                settlement.amount,
+                hold_id,
+                settlement.reason,
+                shard_id,
+                settlement.ordinal,
+                moment,
+            )
+            for settlement in settlements
+        ],
+    )
+    _move(
+        tx,
+        account,
+        found.counter_account,
+        held=Nanos(booked.account.held - account.held),
+        spent=Nanos(booked.account.spent - account.spent),
+    )
+    _write_hold(tx, booked.hold)
+    return booked.verdict
+
+
+def release(
+    tx: Transaction, hold_id: int, *, at: datetime, keep: Nanos = ZERO, keep_reason: Reason | None = None
+) -> Nanos:
+    """Give back what a hold still has but for ``keep``, which stays held under ``keep_reason``. Gives the amount."""
+    found = find_hold(tx, hold_id)
+    if found is None:
+        return ZERO
+    account = _locked(tx, found.hold.account_id)
+    booked, amount = ledger.release(account, found.hold, keep=keep)
+    if amount:
+        tx.execute(
+            TRANSFERS.insert().values(
+                verb="release",
+                debit_account=found.counter_account,
+                credit_account=found.hold.account_id,
+                amount_nanos=amount,
+                hold_id=hold_id,
+                reason=found.reason,
+                shard_id=found.shard_id,
+                ordinal=None,
+                at=at,
+            )
+        )
+        _move(tx, account, found.counter_account, held=Nanos(-amount), spent=ZERO)
+    if keep_reason is not None:
+        tx.execute(HOLDS.update().where(HOLDS.c.hold_id == hold_id).values(reason=keep_reason))
+    if booked.hold.remaining:
+        _write_hold(tx, booked.hold)
+    else:
+        tx.execute(HOLDS.delete().where(HOLDS.c.hold_id == hold_id))
+    return amount
+
+
+def find_hold(tx: Transaction, hold_id: int) -> OpenHold | None:
+    """Read a hold, ``None`` when it was released. A hold that is used up stays until its shard has landed."""
+    row = tx.execute(select(HOLDS).where(HOLDS.c.hold_id == hold_id)).one_or_none()
+    if row is None:
+        return None
+    hold = Hold(
+        hold_id=HoldId(row.hold_id), account_id=AccountId(row.account_id), remaining=Nanos(row.remaining_nanos)
+    )
+    return OpenHold(
+        hold=hold,
+        counter_account=AccountId(row.counter_account),
+        reason=Reason(row.reason),
+        shard_id=row.shard_id,
+    )
+
+
+def holds_of(tx: Transaction, account_id: AccountId) -> list[OpenHold]:
+    """List what an account holds, oldest first."""
+    query = select(HOLDS.c.hold_id).where(HOLDS.c.account_id == account_id, HOLDS.c.remaining_nanos > 0)
+    ids = tx.execute(query.order_by(HOLDS.c.hold_id)).scalars()
+    return [found for hold_id in list(ids) if (found := find_hold(tx, hold_id)) is not None]
+
+
+def spent_by_reason(tx: Transaction, account_id: AccountId) -> dict[Reason, Nanos]:
+    """Sum what an account spent, by what for."""
+    rows = tx.execute(
+        select(TRANSFERS.c.reason, func.sum(TRANSFERS.c.amount_nanos))
+        .where(TRANSFERS.c.debit_account == account_id, TRANSFERS.c.verb == "settle")
+        .group_by(TRANSFERS.c.reason)
+    ).tuples()
+    return {Reason(reason): Nanos(int(amount)) for reason, amount in rows}
+
+
+def imbalances(tx: Transaction) -> list[Imbalance]:
+    """Check every law of the books against the rows; an empty list is the only good answer."""
+    broken: list[str] = []
+    sums = {
+        verb: {
+            account: int(amount)
+            for account, amount in tx.execute(
+                select(side, func.sum(TRANSFERS.c.amount_nanos)).where(TRANSFERS.c.verb == verb).group_by(side)
+            ).tuples()
+        }
+        for verb, side in (
+            ("reserve", TRANSFERS.c.debit_account),
+            ("settle", TRANSFERS.c.debit_account),
+            ("release", TRANSFERS.c.credit_account),
+        )
+    }
+    held_rows = dict(
+        tx.execute(select(HOLDS.c.account_id, func.sum(HOLDS.c.remaining_nanos)).group_by(HOLDS.c.account_id)).tuples()
+    )
+    held = {"payers": 0, "payees": 0}
+    spent = {"payers": 0, "payees": 0}
+    for row in tx.execute(select(ACCOUNTS)):
+        side = "payees" if row.account_id.startswith("provider:") else "payers"
+        held[side] += row.held_nanos
+        spent[side] += row.spent_nanos
+        if side == "payees":
+            continue
+        if row.held_nanos != int(held_rows.get(row.account_id, 0) or 0):
+            broken.append(f"{row.account_id} holds {row.held_nanos}, its holds {held_rows.get(row.account_id, 0)}")
+        if row.spent_nanos != sums["settle"].get(row.account_id, 0):
+            broken.append(f"{row.account_id} spent {row.spent_nanos}, settled {sums['settle'].get(row.account_id, 0)}")
+    if held["payers"] != held["payees"] or spent["payers"] != spent["payees"]:
+        broken.append(f"debits differ from credits: held {held}, spent {spent}")
+    return [Imbalance(what=what) for what in broken]
+
+
+def _locked(tx: Transaction, account_id: AccountId) -> Account:
+    account = find_account(tx, account_id, lock=True)
+    assert account is not None, f"no account {account_id}"
+    return account
+
+
+def _move(tx: Transaction, payer: Account, payee: AccountId, *, held: Nanos, spent: Nanos) -> None:
+    """Write both sides of a transfer."""
+    after = Account(
+        account_id=payer.account_id,
+        limit=payer.limit,
+        held=Nanos(payer.held + held),
+        spent=Nanos(payer.spent + spent),
+    )
+    write_account(tx, after)
+    changed = tx.execute(
+        ACCOUNTS.update()
+        .where(ACCOUNTS.c.account_id == payee)
+        .values(held_nanos=ACCOUNTS.c.held_nanos + held, spent_nanos=ACCOUNTS.c.spent_nanos + spent)
+    ).rowcount
+    assert changed == 1, payee
+
+
+def _write_hold(tx: Transaction, hold: Hold) -> None:
+    tx.execute(HOLDS.update().where(HOLDS.c.hold_id == hold.hold_id).values(remaining_nanos=hold.remaining))

@@ -1,0 +1,168 @@
+"""Plans, their first wave and their requests as they are made. One statement a function."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import zstandard
+from sqlalchemy import Row, delete, func, select
+
+from lowtide.dispatch import PlanId
+from lowtide.store import Store, Transaction
+from lowtide.store.schema import KINDS, PLANS, REQUESTS, RUNS, WAVES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """A plan as it is kept. ``figures`` are the JSON bytes of the plan as it was shown; ``scope`` the workload's."""
+
+    plan_id: PlanId
+    title: str
+    workload: str
+    source: str
+    source_digest: str
+    model: str
+    provider: str
+    digest: str
+    figures: bytes
+    scope: bytes
+    waves: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRequest:
+    """One row of a wave being made. ``body_at`` is the place of its body; money in nano-dollars on the batch lane."""
+
+    seq: int
+    wave: int
+    key: str
+    kind: str
+    model: str
+    body_at: int
+    body_bytes: int
+    likely: int
+    ceiling: int
+    gaps: str = ""
+
+
+def insert_plan(tx: Transaction, row: PlanRow, *, sealed: bool) -> None:
+    """Write a plan; its first wave may not be whole yet."""
+    values = {name: getattr(row, name) for name in PlanRow.__slots__}
+    values["scope"] = zstandard.compress(row.scope)
+    tx.execute(PLANS.insert().values(**values, sealed=sealed))
+
+
+def seal_plan(tx: Transaction, row: PlanRow) -> None:
+    """Write what is known at the end of planning, and that the first wave is whole."""
+    values = {name: getattr(row, name) for name in PlanRow.__slots__ if name != "plan_id"}
+    values["scope"] = zstandard.compress(row.scope)
+    tx.execute(PLANS.update().where(PLANS.c.plan_id == row.plan_id).values(**values, sealed=True))
+
+
+def find_plan(tx: Transaction, plan_id: str) -> PlanRow | None:
+    """Read one whole plan."""
+    row = tx.execute(select(PLANS).where(PLANS.c.plan_id == plan_id, PLANS.c.sealed)).one_or_none()
+    return None if row is None else _plan(row)
+
+
+def newest_plans(tx: Transaction, limit: int) -> list[PlanRow]:
+    """Read the newest whole plans."""
+    rows = tx.execute(select(PLANS).where(PLANS.c.sealed).order_by(PLANS.c.created_at.desc()).limit(limit))
+    return [_plan(row) for row in rows]
+
+
+def _plan(row: Row[tuple[object, ...]]) -> PlanRow:
+    values = {name: getattr(row, name) for name in PlanRow.__slots__}
+    values["scope"] = zstandard.decompress(row.scope)
+    return PlanRow(**values)
+
+
+def drop_plan(tx: Transaction, plan_id: str) -> None:
+    """Forget a plan that never became a run."""
+    assert tx.execute(select(RUNS.c.run_id).where(RUNS.c.plan_id == plan_id)).first() is None
+    for table in (REQUESTS, WAVES, KINDS, PLANS):
+        tx.execute(delete(table).where(table.c.plan_id == plan_id))
+
+
+def unsealed_plans(tx: Transaction, before: datetime) -> list[str]:
+    """List plans whose making was broken off before ``before``."""
+    return list(tx.execute(select(PLANS.c.plan_id).where(~PLANS.c.sealed, PLANS.c.created_at < before)).scalars())
+
+
+def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[NewRequest]) -> list[str]:
+    """Write a block of requests; gives the keys that the plan has already (nothing is written for those)."""
+    written = store.bulk(
+        tx,
+        "insert into requests (plan_id, seq, wave, key, kind, model, state, body_at, body_bytes, likely_nanos,"
+        " ceiling_nanos, gaps) values (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)"
+        " on conflict (plan_id, key) do nothing",
+        [
+            (
+                plan_id,
+                row.seq,
+                row.wave,
+                row.key,
+                row.kind,
+                row.model,
+                row.body_at,
+                row.body_bytes,
+                row.likely,
+                row.ceiling,
+                row.gaps,
+            )
+            for row in rows
+        ],
+    )
+    if written == len(rows):
+        return []
+    seqs = dict(
+        tx.execute(
+            select(REQUESTS.c.key, REQUESTS.c.seq).where(
+                REQUESTS.c.plan_id == plan_id, REQUESTS.c.key.in_([row.key for row in rows])
+            )
+        ).tuples()
+    )
+    return [row.key for row in rows if seqs.get(row.key) != row.seq]
+
+
+def drop_wave(tx: Transaction, plan_id: str, wave: int) -> None:
+    """Forget a later wave whose making was broken off; nothing of it was sent."""
+    tx.execute(delete(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.wave == wave))
+
+
+def insert_wave(tx: Transaction, plan_id: str, wave: int, *, first_seq: int, last_seq: int) -> None:
+    """Say that a wave is whole."""
+    tx.execute(WAVES.insert().values(plan_id=plan_id, wave=wave, first_seq=first_seq, last_seq=last_seq))
+
+
+def last_seq(tx: Transaction, plan_id: str) -> int:
+    """Give the last sequence number of the waves that are whole, -1 for none."""
+    found = tx.execute(select(func.max(WAVES.c.last_seq)).where(WAVES.c.plan_id == plan_id)).scalar()
+    return -1 if found is None else int(found)
+
+
+def add_kinds(tx: Transaction, plan_id: str, kinds: Sequence[tuple[str, str]]) -> None:
+    """Note the (kind, model) pairs of a wave; those known already stay as they are."""
+    known = set(tx.execute(select(KINDS.c.kind, KINDS.c.model).where(KINDS.c.plan_id == plan_id)).tuples())
+    for kind, model in kinds:
+        if (kind, model) not in known:
+            tx.execute(KINDS.insert().values(plan_id=plan_id, kind=kind, model=model, passed=False, refusals=0))
+
+
+def request_sources(tx: Transaction, plan_id: str, wave: int) -> Iterator[tuple[str, int]]:
+    """Stream (key, body place) of one wave in order."""
+    rows = tx.execute(
+        select(REQUESTS.c.key, REQUESTS.c.body_at)
+        .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.wave == wave)
+        .order_by(REQUESTS.c.seq)
+        .execution_options(yield_per=1000)
+    )
+    yield from rows.tuples()
+
+
+def figures_of(row: PlanRow) -> dict[str, object]:
+    """Read the plan's figures as JSON."""
+    found: dict[str, object] = json.loads(row.figures)
+    return found

@@ -1,0 +1,317 @@
+"""Runs, their leases, the door to the provider, and what dispatch must know of them. One statement a function."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Row, and_, func, or_, select
+
+from lowtide.attempt import AttemptState
+from lowtide.batch import UNCONFIRMED, BatchState
+from lowtide.dispatch import OPEN_RUNS, BatchId, KnownBatch, KnownDoor, KnownShard, PlanId, Role, RunId, RunState
+from lowtide.packing import ShardId
+from lowtide.store import Transaction, worker_is_dead
+from lowtide.store.schema import BATCHES, DOORS, EVENTS, KINDS, PLANS, REQUESTS, RUNS, SHARDS, WAVES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A run as it is kept, with the little of its plan that every look needs."""
+
+    run_id: RunId
+    plan_id: PlanId
+    state: RunState
+    reason: str
+    wave: int
+    waves: int
+    packed_seq: int
+    out: str
+    credential: str
+    title: str
+    workload: str
+    provider: str
+    model: str
+    created_at: datetime
+    ended_at: datetime | None
+    leased_by: str | None
+    leased_until: datetime | None
+
+
+_RUN = select(
+    RUNS, PLANS.c.waves, PLANS.c.title, PLANS.c.workload, PLANS.c.provider, PLANS.c.model
+).join_from(RUNS, PLANS, RUNS.c.plan_id == PLANS.c.plan_id)
+
+
+def insert_run(
+    tx: Transaction, *, run_id: RunId, plan_id: PlanId, out: str, credential: str, created_at: datetime
+) -> None:
+    """Begin a run of a plan, whose first wave is whole."""
+    tx.execute(
+        RUNS.insert().values(
+            run_id=run_id,
+            plan_id=plan_id,
+            state=RunState.ACTIVE,
+            wave=0,
+            packed_seq=-1,
+            out=out,
+            credential=credential,
+            created_at=created_at,
+        )
+    )
+
+
+def find_run(tx: Transaction, name: str) -> RunRow | None:
+    """Read a run by its id or its plan's."""
+    row = tx.execute(_RUN.where(or_(RUNS.c.run_id == name, RUNS.c.plan_id == name))).one_or_none()
+    return None if row is None else _run(row)
+
+
+def all_runs(tx: Transaction, limit: int) -> list[RunRow]:
+    """Read the newest runs, newest first."""
+    return [_run(row) for row in tx.execute(_RUN.order_by(RUNS.c.created_at.desc(), RUNS.c.run_id).limit(limit))]
+
+
+def open_runs(tx: Transaction) -> list[RunRow]:
+    """Read the runs that are not over, oldest first."""
+    query = _RUN.where(RUNS.c.state.in_([*OPEN_RUNS])).order_by(RUNS.c.created_at, RUNS.c.run_id)
+    return [_run(row) for row in tx.execute(query)]
+
+
+def _run(row: Row[tuple[object, ...]]) -> RunRow:
+    values = {name: getattr(row, name) for name in RunRow.__slots__ if name != "state"}
+    return RunRow(state=RunState(row.state), **values)
+
+
+def set_state(
+    tx: Transaction, run_id: RunId, state: RunState, *, reason: str = "", ended_at: datetime | None = None
+) -> None:
+    """Move a run to another state, with the reason."""
+    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(state=state, reason=reason, ended_at=ended_at))
+
+
+def set_wave(tx: Transaction, run_id: RunId, wave: int) -> None:
+    """Say which wave is the newest that is made."""
+    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(wave=wave))
+
+
+def set_packed(tx: Transaction, run_id: RunId, packed_seq: int) -> None:
+    """Say up to where every pending request is in a shard."""
+    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(packed_seq=packed_seq))
+
+
+def claim(tx: Transaction, run: RunRow, *, worker: str, now: datetime, lease: timedelta) -> bool:
+    """Claim a run, or renew the claim. A claim ends by itself, or at once when its process is known to be dead."""
+    free = or_(RUNS.c.leased_by.is_(None), RUNS.c.leased_by == worker, RUNS.c.leased_until < now)
+    if run.leased_by is not None and worker_is_dead(run.leased_by):
+        free = or_(free, RUNS.c.leased_by == run.leased_by)
+    changed = tx.execute(
+        RUNS.update().where(RUNS.c.run_id == run.run_id, free).values(leased_by=worker, leased_until=now + lease)
+    ).rowcount
+    return bool(changed == 1)
+
+
+def let_go(tx: Transaction, worker: str) -> None:
+    """End every claim of a worker."""
+    tx.execute(RUNS.update().where(RUNS.c.leased_by == worker).values(leased_by=None, leased_until=None))
+
+
+def holds_lease(tx: Transaction, run_id: RunId, worker: str) -> bool:
+    """Say whether the worker still holds the claim."""
+    return tx.execute(select(RUNS.c.leased_by).where(RUNS.c.run_id == run_id)).scalar() == worker
+
+
+def known_shards(tx: Transaction, run: RunRow) -> tuple[KnownShard, ...]:
+    """Read the shards that are not over or not delivered, with their batches."""
+    done = and_(
+        SHARDS.c.state.in_([AttemptState.LANDED, AttemptState.DROPPED, AttemptState.DOUBTFUL]),
+        or_(SHARDS.c.delivered_at.is_not(None), SHARDS.c.state != AttemptState.LANDED),
+    )
+    open_batch = and_(BATCHES.c.role != Role.OURS, BATCHES.c.landed_at.is_(None))
+    suspected = select(BATCHES.c.shard_id).where(open_batch, BATCHES.c.shard_id == SHARDS.c.shard_id).exists()
+    shard_rows = tx.execute(
+        select(SHARDS.c.shard_id, SHARDS.c.route, SHARDS.c.state, SHARDS.c.delivered_at, SHARDS.c.next_at)
+        .where(SHARDS.c.run_id == run.run_id, or_(~done, suspected))
+        .order_by(SHARDS.c.created_at, SHARDS.c.shard_id)
+    ).all()
+    batches: dict[str, list[KnownBatch]] = {}
+    if shard_rows:
+        ids = [row.shard_id for row in shard_rows]
+        for row in tx.execute(select(BATCHES).where(BATCHES.c.shard_id.in_(ids)).order_by(BATCHES.c.batch_id)):
+            batches.setdefault(row.shard_id, []).append(
+                KnownBatch(
+                    batch_id=BatchId(row.batch_id),
+                    role=Role(row.role),
+                    state=BatchState(row.state),
+                    provider_batch_id=row.provider_batch_id,
+                    creates=row.creates,
+                    verified=row.verified,
+                    cancel_asked=row.cancel_asked,
+                    landed=row.landed_at is not None,
+                    next_at=row.next_at,
+                )
+            )
+    return tuple(
+        KnownShard(
+            shard_id=ShardId(row.shard_id),
+            route=row.route,
+            state=AttemptState(row.state),
+            delivered=row.delivered_at is not None,
+            next_at=row.next_at,
+            batches=tuple(batches.get(row.shard_id, ())),
+        )
+        for row in shard_rows
+    )
+
+
+def pending_count(tx: Transaction, run: RunRow) -> int:
+    """Count requests of made waves that were in no shard yet, as far as it matters (stops at the first thousand)."""
+    some = (
+        select(REQUESTS.c.seq)
+        .where(REQUESTS.c.plan_id == run.plan_id, REQUESTS.c.seq > run.packed_seq, REQUESTS.c.state == "pending")
+        .limit(1000)
+        .subquery()
+    )
+    return int(tx.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def retrying_count(tx: Transaction, run: RunRow) -> int:
+    """Count requests that go out again."""
+    query = select(func.count()).where(REQUESTS.c.plan_id == run.plan_id, REQUESTS.c.state == "retry")
+    return int(tx.execute(query).scalar_one())
+
+
+def untested_kinds(tx: Transaction, plan_id: PlanId) -> list[tuple[str, str, int]]:
+    """List (kind, model, refusals) of kinds that no real-time answer has passed."""
+    query = select(KINDS.c.kind, KINDS.c.model, KINDS.c.refusals).where(KINDS.c.plan_id == plan_id, ~KINDS.c.passed)
+    return list(tx.execute(query.order_by(KINDS.c.kind, KINDS.c.model)).tuples())
+
+
+def pass_kind(tx: Transaction, plan_id: PlanId, kind: str, model: str) -> None:
+    """Say that a kind of body was answered, or that there is nothing of it to try."""
+    _kind(tx, plan_id, kind, model, passed=True)
+
+
+def refuse_kind(tx: Transaction, plan_id: PlanId, kind: str, model: str) -> None:
+    """Count one more refusal of a kind of body."""
+    where = and_(KINDS.c.plan_id == plan_id, KINDS.c.kind == kind, KINDS.c.model == model)
+    tx.execute(KINDS.update().where(where).values(refusals=KINDS.c.refusals + 1))
+
+
+def forget_refusals(tx: Transaction, plan_id: PlanId) -> None:
+    """Let a paused run try its kinds again."""
+    tx.execute(KINDS.update().where(KINDS.c.plan_id == plan_id, ~KINDS.c.passed).values(refusals=0))
+
+
+def _kind(tx: Transaction, plan_id: PlanId, kind: str, model: str, *, passed: bool) -> None:
+    where = and_(KINDS.c.plan_id == plan_id, KINDS.c.kind == kind, KINDS.c.model == model)
+    tx.execute(KINDS.update().where(where).values(passed=passed))
+
+
+def wave_span(tx: Transaction, plan_id: PlanId, wave: int) -> tuple[int, int] | None:
+    """Give the first and last sequence number of a made wave."""
+    query = select(WAVES.c.first_seq, WAVES.c.last_seq).where(WAVES.c.plan_id == plan_id, WAVES.c.wave == wave)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else (row.first_seq, row.last_seq)
+
+
+# the door to a provider account
+
+
+def open_door(tx: Transaction, provider: str) -> None:
+    """Make the row of a provider account, unless it is there."""
+    if tx.execute(select(DOORS.c.provider).where(DOORS.c.provider == provider)).first() is None:
+        tx.execute(DOORS.insert().values(provider=provider, unconfirmed_batch=None, backoff_until=None, failures=0))
+
+
+def known_door(tx: Transaction, provider: str) -> KnownDoor:
+    """Read how the door stands: who has an unconfirmed create, how long to stay away, how much is queued."""
+    row = tx.execute(select(DOORS).where(DOORS.c.provider == provider)).one_or_none()
+    queued = tx.execute(
+        select(func.coalesce(func.sum(BATCHES.c.total), 0)).where(
+            BATCHES.c.provider == provider,
+            BATCHES.c.role != Role.SUSPECT,
+            BATCHES.c.state.in_(
+                [
+                    BatchState.PLANNED,
+                    *UNCONFIRMED,
+                    BatchState.VALIDATING,
+                    BatchState.QUEUED,
+                    BatchState.RUNNING,
+                    BatchState.FINALIZING,
+                ]
+            ),
+        )
+    ).scalar_one()
+    return KnownDoor(
+        unconfirmed_batch=None if row is None or row.unconfirmed_batch is None else BatchId(row.unconfirmed_batch),
+        backoff_until=None if row is None else row.backoff_until,
+        queued_requests=int(queued),
+    )
+
+
+def take_door(tx: Transaction, provider: str, batch_id: BatchId) -> bool:
+    """Claim the one unconfirmed create of the account, over all processes (design 3)."""
+    changed = tx.execute(
+        DOORS.update()
+        .where(
+            DOORS.c.provider == provider,
+            or_(DOORS.c.unconfirmed_batch.is_(None), DOORS.c.unconfirmed_batch == batch_id),
+        )
+        .values(unconfirmed_batch=batch_id)
+    ).rowcount
+    return bool(changed == 1)
+
+
+def free_door(tx: Transaction, provider: str, batch_id: BatchId) -> None:
+    """Give the claim back: the create is confirmed, refused, or known never to have arrived."""
+    tx.execute(
+        DOORS.update()
+        .where(DOORS.c.provider == provider, DOORS.c.unconfirmed_batch == batch_id)
+        .values(unconfirmed_batch=None)
+    )
+
+
+def stay_away(tx: Transaction, provider: str, until: datetime) -> None:
+    """Note one more failure of the provider, and until when nothing is asked of it."""
+    tx.execute(
+        DOORS.update()
+        .where(DOORS.c.provider == provider)
+        .values(backoff_until=until, failures=DOORS.c.failures + 1)
+    )
+
+
+def door_failures(tx: Transaction, provider: str) -> int:
+    """Count the failures in a row."""
+    return int(tx.execute(select(DOORS.c.failures).where(DOORS.c.provider == provider)).scalar() or 0)
+
+
+def welcome_back(tx: Transaction, provider: str) -> None:
+    """Note that the provider answers again."""
+    tx.execute(
+        DOORS.update()
+        .where(DOORS.c.provider == provider, DOORS.c.failures > 0)
+        .values(backoff_until=None, failures=0)
+    )
+
+
+def run_of_batch(tx: Transaction, batch_id: BatchId) -> str | None:
+    """Name the run that a batch belongs to."""
+    query = select(SHARDS.c.run_id).join_from(SHARDS, BATCHES, SHARDS.c.shard_id == BATCHES.c.shard_id)
+    found: str | None = tx.execute(query.where(BATCHES.c.batch_id == batch_id)).scalar()
+    return found
+
+
+# events
+
+
+def note(tx: Transaction, run_id: str, at: datetime, text: str, *, level: str = "info") -> None:
+    """Write one line of a run's history. Levels: ``info``, ``warning``, ``alarm``."""
+    assert level in ("info", "warning", "alarm")
+    tx.execute(EVENTS.insert().values(run_id=run_id, at=at, level=level, text=text))
+
+
+def events_after(tx: Transaction, run_id: str, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, str, str]]:
+    """Read (id, instant, level, text) of a run's history after an id."""
+    query = select(EVENTS.c.event_id, EVENTS.c.at, EVENTS.c.level, EVENTS.c.text)
+    query = query.where(EVENTS.c.run_id == run_id, EVENTS.c.event_id > after).order_by(EVENTS.c.event_id).limit(limit)
+    return [(row.event_id, row.at, row.level, row.text) for row in tx.execute(query)]

@@ -1,0 +1,343 @@
+"""Shards, their batches, what landed of them, and the requests' states. One statement a function, bulk where it counts."""
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+
+from lowtide.attempt import AttemptState
+from lowtide.batch import BatchState, Counts
+from lowtide.dispatch import BatchId, PlanId, Role, RunId
+from lowtide.money import Nanos
+from lowtide.packing import Candidate, ShardId, unpack_members
+from lowtide.store import Store, Transaction
+from lowtide.store.schema import ATTEMPTS, BATCHES, REQUESTS, SHARDS, instant_text
+from lowtide.usage import Usage
+
+PAGE = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRow:
+    """A shard as it is kept; ``members`` are the requests' sequence numbers, the index is the ordinal."""
+
+    shard_id: ShardId
+    run_id: RunId
+    plan_id: PlanId
+    wave: int
+    route: str
+    kind: str
+    members: "array[int]"
+    requests: int
+    bytes: int
+    hold_id: int
+    state: AttemptState
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRow:
+    """A batch as it is kept; times other than ``submitting_at`` and ``doubtful_at`` are the provider's."""
+
+    batch_id: BatchId
+    shard_id: ShardId
+    provider: str
+    role: Role
+    state: BatchState
+    provider_batch_id: str | None
+    newest_before: str | None
+    newest_before_at: datetime | None
+    rejected: str
+    submitting_at: datetime | None
+    doubtful_at: datetime | None
+    creates: int
+    created_at: datetime | None
+    ended_at: datetime | None
+    total: int
+    succeeded: int
+    verified: bool
+    not_found: int
+    downloads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landed:
+    """One request's outcome as it is written: its attempt and its new state (``succeeded``, ``failed``, ``retry``...)."""
+
+    ordinal: int
+    seq: int
+    outcome: str
+    code: str
+    message: str
+    answer_at: int | None
+    usage: Usage | None
+    cost: Nanos
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """One request of a shard, as sending it needs it."""
+
+    seq: int
+    key: str
+    kind: str
+    model: str
+    body_at: int
+    body_bytes: int
+    ceiling: Nanos
+    tries: int
+
+
+def candidates(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Iterator[Candidate]:
+    """Stream what waits, in order: those that go out again, then those that were in no shard yet."""
+    for where in (REQUESTS.c.state == "retry", (REQUESTS.c.state == "pending") & (REQUESTS.c.seq > packed_seq)):
+        rows = tx.execute(
+            select(REQUESTS.c.seq, REQUESTS.c.body_bytes, REQUESTS.c.ceiling_nanos)
+            .where(REQUESTS.c.plan_id == plan_id, where)
+            .order_by(REQUESTS.c.seq)
+            .execution_options(yield_per=PAGE)
+        )
+        for seq, body_bytes, ceiling in rows.tuples():
+            yield Candidate(seq=seq, body_bytes=body_bytes, ceiling=Nanos(ceiling))
+
+
+def next_ceiling(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Nanos:
+    """Give the ceiling of the next request that waits, 0 when none does."""
+    for candidate in candidates(tx, plan_id, packed_seq):
+        return candidate.ceiling
+    return Nanos(0)
+
+
+def first_of_kind(tx: Transaction, plan_id: PlanId, packed_seq: int, kind: str, model: str) -> int | None:
+    """Find the next waiting request of a kind."""
+    waiting = (REQUESTS.c.state == "retry") | ((REQUESTS.c.state == "pending") & (REQUESTS.c.seq > packed_seq))
+    query = select(REQUESTS.c.seq).where(
+        REQUESTS.c.plan_id == plan_id, REQUESTS.c.kind == kind, REQUESTS.c.model == model, waiting
+    )
+    found: int | None = tx.execute(query.order_by(REQUESTS.c.seq).limit(1)).scalar()
+    return found
+
+
+def insert_shard(
+    tx: Transaction, row: ShardRow, *, members: bytes, created_at: datetime, state: AttemptState
+) -> None:
+    """Write a shard that was reserved for."""
+    tx.execute(
+        SHARDS.insert().values(
+            shard_id=row.shard_id,
+            run_id=row.run_id,
+            plan_id=row.plan_id,
+            wave=row.wave,
+            route=row.route,
+            kind=row.kind,
+            members=members,
+            requests=row.requests,
+            bytes=row.bytes,
+            hold_id=row.hold_id,
+            state=state,
+            created_at=created_at,
+        )
+    )
+
+
+def insert_batch(
+    tx: Transaction,
+    *,
+    shard_id: ShardId,
+    provider: str,
+    total: int,
+    role: Role,
+    state: BatchState,
+    values: Mapping[str, object] | None = None,
+) -> BatchId:
+    """Write a batch row: ours before it is sent, a suspect or an adopted one as it was found."""
+    return BatchId(
+        tx.execute(
+            BATCHES.insert()
+            .values(
+                shard_id=shard_id,
+                provider=provider,
+                role=role,
+                state=state,
+                total=total,
+                cancel_asked=False,
+                **{"verified": False, **(values or {})},
+            )
+            .returning(BATCHES.c.batch_id)
+        ).scalar_one()
+    )
+
+
+def shard(tx: Transaction, shard_id: str) -> ShardRow:
+    """Read a shard."""
+    row = tx.execute(select(SHARDS).where(SHARDS.c.shard_id == shard_id)).one()
+    values = {name: getattr(row, name) for name in ShardRow.__slots__ if name not in ("members", "state")}
+    return ShardRow(members=unpack_members(row.members), state=AttemptState(row.state), **values)
+
+
+def set_shard(tx: Transaction, shard_id: str, **values: object) -> None:
+    """Write columns of a shard."""
+    tx.execute(SHARDS.update().where(SHARDS.c.shard_id == shard_id).values(**values))
+
+
+def batch(tx: Transaction, batch_id: int) -> BatchRow:
+    """Read a batch."""
+    return _batch(tx.execute(select(BATCHES).where(BATCHES.c.batch_id == batch_id)).one())
+
+
+def set_batch(tx: Transaction, batch_id: int, **values: object) -> None:
+    """Write columns of a batch."""
+    tx.execute(BATCHES.update().where(BATCHES.c.batch_id == batch_id).values(**values))
+
+
+def batches_of_run(tx: Transaction, run_id: str) -> list[BatchRow]:
+    """Read every batch of a run, in order."""
+    query = select(BATCHES).join_from(BATCHES, SHARDS, BATCHES.c.shard_id == SHARDS.c.shard_id)
+    return [_batch(row) for row in tx.execute(query.where(SHARDS.c.run_id == run_id).order_by(BATCHES.c.batch_id))]
+
+
+def known_provider_ids(tx: Transaction, provider: str, ids: Sequence[str]) -> set[str]:
+    """Say which of these provider batch ids our rows know already."""
+    query = select(BATCHES.c.provider_batch_id).where(
+        BATCHES.c.provider == provider, BATCHES.c.provider_batch_id.in_(ids)
+    )
+    return set(tx.execute(query).scalars())
+
+
+def _batch(row: Row[Any]) -> BatchRow:
+    values = {name: getattr(row, name) for name in BatchRow.__slots__ if name not in ("role", "state")}
+    return BatchRow(role=Role(row.role), state=BatchState(row.state), **values)
+
+
+def counts_values(counts: Counts) -> dict[str, int]:
+    """Give the columns of a batch's counts."""
+    return {
+        "succeeded": counts.succeeded,
+        "errored": counts.errored,
+        "canceled": counts.canceled,
+        "expired": counts.expired,
+    }
+
+
+def bodies(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[Body]:
+    """Stream a shard's requests in ordinal order, a page a snapshot."""
+    columns = (
+        REQUESTS.c.seq,
+        REQUESTS.c.key,
+        REQUESTS.c.kind,
+        REQUESTS.c.model,
+        REQUESTS.c.body_at,
+        REQUESTS.c.body_bytes,
+        REQUESTS.c.ceiling_nanos,
+        REQUESTS.c.tries,
+    )
+    for start in range(0, len(members), PAGE):
+        page = members[start : start + PAGE]
+        query = select(*columns).where(REQUESTS.c.plan_id == plan_id)
+        if page[-1] - page[0] == len(page) - 1:
+            query = query.where(REQUESTS.c.seq >= page[0], REQUESTS.c.seq <= page[-1])
+        else:
+            query = query.where(REQUESTS.c.seq.in_(page.tolist()))
+        with store.read() as tx:
+            rows = tx.execute(query.order_by(REQUESTS.c.seq)).all()
+        assert len(rows) == len(page), "every member has its row"
+        for row in rows:
+            yield Body(
+                seq=row.seq,
+                key=row.key,
+                kind=row.kind,
+                model=row.model,
+                body_at=row.body_at,
+                body_bytes=row.body_bytes,
+                ceiling=Nanos(row.ceiling_nanos),
+                tries=row.tries,
+            )
+
+
+def tries_of(tx: Transaction, plan_id: PlanId, members: "array[int]") -> dict[int, int]:
+    """Give the tries of those members that had any."""
+    query = select(REQUESTS.c.seq, REQUESTS.c.tries).where(
+        REQUESTS.c.plan_id == plan_id,
+        REQUESTS.c.seq >= members[0],
+        REQUESTS.c.seq <= members[-1],
+        REQUESTS.c.tries > 0,
+    )
+    return dict(tx.execute(query).tuples())
+
+
+def set_requests(store: Store, tx: Transaction, plan_id: PlanId, seqs: Sequence[int], *, state: str, was: str) -> int:
+    """Move requests from one state to another; gives how many."""
+    return store.bulk(
+        tx,
+        "update requests set state = ? where plan_id = ? and seq = ? and state = ?",
+        [(state, plan_id, seq, was) for seq in seqs],
+    )
+
+
+def set_all(tx: Transaction, plan_id: PlanId, *, state: str, was: Sequence[str]) -> int:
+    """Move every request of a plan that is in one of some states to another; gives how many."""
+    return tx.execute(
+        update(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state.in_(was)).values(state=state)
+    ).rowcount
+
+
+def landed_ordinals(tx: Transaction, shard_id: str) -> list[int]:
+    """List the ordinals of a shard whose outcome is written."""
+    return list(tx.execute(select(ATTEMPTS.c.ordinal).where(ATTEMPTS.c.shard_id == shard_id)).scalars())
+
+
+def landed_succeeded(tx: Transaction, shard_id: str) -> int:
+    """Count the answers of a shard that are written."""
+    query = select(func.count()).where(ATTEMPTS.c.shard_id == shard_id, ATTEMPTS.c.outcome == "succeeded")
+    return int(tx.execute(query).scalar_one())
+
+
+def land(
+    store: Store, tx: Transaction, *, shard_id: ShardId, plan_id: PlanId, rows: Sequence[Landed], at: datetime
+) -> None:
+    """Write a block of outcomes and the requests' new states, in the caller's transaction with their settlement."""
+    moment = instant_text(at)
+    store.bulk(
+        tx,
+        "insert into attempts (shard_id, ordinal, plan_id, seq, outcome, code, message, answer_at, input_tokens,"
+        " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_nanos,"
+        ' "at") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        [
+            (
+                shard_id,
+                row.ordinal,
+                plan_id,
+                row.seq,
+                row.outcome,
+                row.code,
+                row.message,
+                row.answer_at,
+                *_tokens(row.usage),
+                row.cost,
+                moment,
+            )
+            for row in rows
+        ],
+    )
+    store.bulk(
+        tx,
+        "update requests set state = ?, tries = tries + 1, shard_id = ?, ordinal = ? where plan_id = ? and seq = ?",
+        [(row.state, shard_id, row.ordinal, plan_id, row.seq) for row in rows],
+    )
+
+
+def _tokens(usage: Usage | None) -> tuple[int, int, int, int, int, int]:
+    if usage is None:
+        return (0, 0, 0, 0, 0, 0)
+    return (
+        usage.input_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_5m_tokens,
+        usage.cache_write_1h_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+    )

@@ -1,0 +1,168 @@
+"""HttpCall in, HttpReply out: the only file that imports an HTTP client. It never retries and follows no redirect.
+
+Whether a call may be repeated is decided by whoever knows what it costs, never here. A reply that does not come is a
+``TransportFailed`` that says whether the call can have arrived.
+"""
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from lowtide.errors import TransportFailed
+from lowtide.wire import HttpCall, HttpReply, HttpStream
+
+CONNECT_SECONDS = 20
+READ_SECONDS = 120  # between two pieces of a body
+CHUNK_BYTES = 1 << 16
+REPLY_BYTES_MAX = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A body that is streamed: its pieces and its exact length in bytes."""
+
+    chunks: AsyncIterator[bytes]
+    length: int
+
+
+class Transport(Protocol):
+    """A door to one server."""
+
+    async def send(self, call: HttpCall, upload: Upload | None = None) -> HttpReply:
+        """Make the call and read the whole reply. Raises: TransportFailed."""
+        ...
+
+    def stream(self, call: HttpCall) -> AbstractAsyncContextManager[HttpStream]:
+        """Make the call and read its reply piece by piece. Raises: TransportFailed, also while reading."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class HttpTransport:
+    """The door to one base URL over aiohttp. ``loopback_only`` refuses every other host: a test suite cannot spend."""
+
+    def __init__(self, base_url: str, *, loopback_only: bool = False, connections_max: int = 64) -> None:
+        self._base = base_url.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+        self._connections_max = connections_max
+        host = urlsplit(self._base).hostname or ""
+        if loopback_only and not is_loopback(host):
+            raise TransportFailed(f"only loopback hosts may be called here, not {host}", sent=False)
+
+    async def send(self, call: HttpCall, upload: Upload | None = None) -> HttpReply:
+        """Make the call and read the whole reply. Raises: TransportFailed."""
+        sent = _Sent()
+        try:
+            async with self._request(call, upload, sent) as response:
+                body = await response.content.read(REPLY_BYTES_MAX)
+                if len(body) < REPLY_BYTES_MAX:
+                    body += await response.read()
+                return HttpReply(status=response.status, headers=_lower(response), body=body)
+        except _FAILURES as error:
+            raise _failed(call, self._base, error, sent) from error
+
+    @asynccontextmanager
+    async def stream(self, call: HttpCall) -> AsyncIterator[HttpStream]:
+        """Make the call and read its reply piece by piece. Raises: TransportFailed, also while reading."""
+        sent = _Sent()
+        try:
+            async with self._request(call, None, sent) as response:
+                yield HttpStream(
+                    status=response.status, headers=_lower(response), chunks=self._chunks(call, response, sent)
+                )
+        except _FAILURES as error:
+            raise _failed(call, self._base, error, sent) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _chunks(
+        self, call: HttpCall, response: aiohttp.ClientResponse, sent: "_Sent"
+    ) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                yield chunk
+        except _FAILURES as error:
+            raise _failed(call, self._base, error, sent) from error
+
+    def _request(
+        self, call: HttpCall, upload: Upload | None, sent: "_Sent"
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections_max),
+                auto_decompress=True,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        headers = dict(call.headers)
+        payload: bytes | AsyncIterator[bytes] | None = call.body
+        if upload is not None:
+            headers["content-length"] = str(upload.length)
+            payload = _marking(upload.chunks, sent)
+        elif call.method == "POST" and call.body is None:
+            payload = b""
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=max(call.timeout_seconds, READ_SECONDS)
+        )
+        return self._session.request(
+            call.method,
+            URL(self._base + call.path, encoded=True),
+            data=payload,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
+        )
+
+
+class _Sent:
+    """Whether a first byte of a streamed body was taken from us."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+
+_FAILURES = (aiohttp.ClientError, asyncio.TimeoutError, ssl.SSLError, ConnectionError)
+
+
+async def _marking(chunks: AsyncIterator[bytes], sent: _Sent) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        sent.any = True
+        yield chunk
+
+
+def _failed(call: HttpCall, base: str, error: BaseException, sent: _Sent) -> TransportFailed:
+    """Say what happened. Only a connection that was never made proves that nothing arrived."""
+    never_connected = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    cause = str(error) or type(error).__name__
+    hint = f"is {base} reachable from here? lowtide doctor looks" if never_connected else ""
+    return TransportFailed(
+        f"no answer to {call.method} {call.path}: {cause}", sent=sent.any or not never_connected, hint=hint
+    )
+
+
+def _lower(response: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
