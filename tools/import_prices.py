@@ -39,7 +39,7 @@ FIRST_DAY = date(2024, 1, 1)  # the catalog begins here
 # allows exactly these differences.
 CORRECTIONS = {
     "batch-dated": "Its batch prices begin on 2026-10-14 or are absent. Batches cost half of every token price since "
-    "they were first sold, 2024-10-08, cache writes and reads and long-prompt tiers included (pricing page of 2025-12-23).",
+    "they were first sold, 2024-10-08, cache writes, reads and long-prompt tiers too (pricing page of 2025-12-23).",
     "search-in-batch": "Its batch prices lack web search. It costs $10 per 1,000 searches on both lanes.",
     "caching-dated": "Its cache prices have no first day. Caching was first sold on 2024-08-14, the 1-hour lifetime on "
     "2025-05-22, web search on 2025-05-07.",
@@ -685,7 +685,7 @@ def _limit_tables() -> Iterator[str]:
 def render() -> str:
     """Write the whole file."""
     head = [
-        "# Claude models, prices and limits, by day. Written by tools/import_prices.py: do not edit; add your own file.",
+        "# Claude models, prices and limits, by day. Written by tools/import_prices.py: do not edit.",
         "# Prices are dollars per million tokens (web_search: per million searches). Days are UTC; effective_to is the",
         "# first day without the price. A tier (prompt_tokens_over) applies to a whole request and says what differs.",
         "#",
