@@ -15,12 +15,15 @@ from lowtide.request import Neutral
 
 # What the provider adds around our content, counted as content bytes. The figures are generous: they keep the bound a
 # bound for bodies of many tiny messages, and cost a large body nothing to speak of.
-# Source: pricing page of 2025-12-23, tool use: 264 to 530 tokens for any tools, 700 for the text editor, 735 for computer
+# Source: pricing page of 2025-12-23: 264 to 530 tokens for any tools, 700 for the text editor, 735 for computer
 # use. How far recorded calls bear the bound out stands in tests/contract/test_anthropic_recordings.py.
 BODY_BYTES: Final = 24
 MESSAGE_BYTES: Final = 16
-TOOLS_BYTES: Final = 1_600
+TOOLS_BYTES: Final = 1_200
 CLIENT_TOOL_BYTES: Final = 3_200
+SCHEMA_BYTES: Final = 320  # a schema brings a short system prompt of the provider's, of unstated length
+SETTING_BYTES: Final = 160  # recorded: 41 tokens for a task budget
+THINKING_BYTES: Final = 112  # recorded: 29 tokens more with thinking "enabled"; none with "adaptive"
 
 # Tools that run where the client runs: their definitions are the provider's, their use ends the answer.
 CLIENT_TOOLS: Final = ("bash_", "text_editor_", "computer_", "memory_")
@@ -73,6 +76,7 @@ class _Params(msgspec.Struct):
     cache_control: Any = None
     output_config: Any = None
     output_format: Any = None
+    thinking: Any = None
     speed: Any = None
     fallbacks: Any = None
     store: Any = None
@@ -121,9 +125,7 @@ def read_body(params: bytes) -> BodyFacts | tuple[str, ...]:
         _walk(seen, message.get("content") if isinstance(message, dict) else message)
     if body.tools:
         _add_tools(seen, body.tools)
-    for schema in (body.output_config, body.output_format):
-        if schema is not None:
-            seen.add_json(schema)
+    _add_settings(seen, body)
     content_bytes, non_ascii_bytes = _lengths("".join(seen.texts))
     return BodyFacts(
         model=body.model,
@@ -175,6 +177,20 @@ def _add_tools(seen: _Seen, tools: object) -> None:
         if isinstance(tool, dict):
             seen.add_mark(tool.get("cache_control"))
             seen.allowance_bytes += CLIENT_TOOL_BYTES if tool.get("type", "custom") != "custom" else MESSAGE_BYTES
+
+
+def _add_settings(seen: _Seen, body: _Params) -> None:
+    """Count what thinking, a schema and other output settings bring into the prompt. Effort brings nothing."""
+    if isinstance(body.thinking, dict) and body.thinking.get("type") == "enabled":
+        seen.allowance_bytes += THINKING_BYTES
+    settings = body.output_config if isinstance(body.output_config, dict) else {}
+    for schema in (settings.get("format"), body.output_format):
+        if schema is not None:
+            seen.allowance_bytes += SCHEMA_BYTES
+            seen.add_json(schema)
+    for name in settings.keys() - {"effort", "format"}:
+        seen.allowance_bytes += SETTING_BYTES
+        seen.add_json(settings[name])
 
 
 def _walk(seen: _Seen, content: object) -> None:
