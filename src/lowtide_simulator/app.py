@@ -8,7 +8,7 @@ Source: reference sheet of the provider's API, sections 1.1, 1.6, 2.3, 2.4, 6, c
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -88,8 +88,8 @@ def door(endpoint: Endpoint) -> Callable[[Request], Awaitable[ASGIApp]]:
         except ConnectionCut:
             _log(call, status=0, size=0)
             raise
-        size = len(reply.body) if isinstance(reply.body, bytes) else 0
-        _log(call, status=reply.status, size=size)
+        status = reply.status
+        reply.on_close = lambda size, cut: _log(call, status=0 if cut else status, size=size)
         return reply
 
     return enter
@@ -129,7 +129,7 @@ async def _answer(call: Call, endpoint: Endpoint) -> Reply:
     return reply
 
 
-async def _drain(body: AsyncIterator[bytes]) -> None:
+async def _drain(body: AsyncGenerator[bytes, None]) -> None:
     async for _ in body:
         pass
 
@@ -313,7 +313,7 @@ class Sale:
             )
         )
 
-    async def stream(self, whole: dict[str, Any]) -> AsyncIterator[bytes]:
+    async def stream(self, whole: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         """The events; a stream that ends early is billed for what was generated."""
         broken = self.call.rule(FaultKind.SSE_ERROR_AFTER_200)
         cut = self.call.rule(FaultKind.CUT_STREAM)
@@ -583,7 +583,7 @@ async def batch_results(call: Call) -> Reply:
     return reply
 
 
-async def _chunks(lines: Iterator[bytes], *, cut_at: int | None) -> AsyncIterator[bytes]:
+async def _chunks(lines: Iterator[bytes], *, cut_at: int | None) -> AsyncGenerator[bytes, None]:
     """Lines gathered into chunks, letting others run in between."""
     held: list[bytes] = []
     size = 0
@@ -603,7 +603,7 @@ async def _chunks(lines: Iterator[bytes], *, cut_at: int | None) -> AsyncIterato
         yield b"".join(held)
 
 
-async def _torn(lines: Iterator[bytes], at_line: int) -> AsyncIterator[bytes]:
+async def _torn(lines: Iterator[bytes], at_line: int) -> AsyncGenerator[bytes, None]:
     """The lines up to the first from ``at_line`` on that has a character of several bytes; the body ends inside it."""
     for number, line in enumerate(lines):
         wide = next((place for place, byte in enumerate(line) if byte >= 0xC0), None)  # noqa: PLR2004 - a lead byte
@@ -621,7 +621,6 @@ async def not_found(_call: Call) -> Reply:
     raise ApiError(404, "Not found")
 
 
-ANY: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 ROUTES: Final = [
     *admin.ROUTES,
     Route("/v1/messages", door(create_message), methods=["POST"]),
@@ -634,9 +633,16 @@ ROUTES: Final = [
     Route(BATCH_PATH + "/{id}/results", door(batch_call(batch_results)), methods=["GET"]),
     Route("/v1/models", door(list_models), methods=["GET"]),
     Route("/v1/models/{id}", door(get_model), methods=["GET"]),
-    Route("/{path:path}", door(not_found), methods=ANY),
 ]
-ROUTER: Final = Router(ROUTES)
+
+
+async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """Any path that is not ours."""
+    reply = await door(not_found)(Request(scope, receive, send))
+    await reply(scope, receive, send)
+
+
+ROUTER: Final = Router(ROUTES, default=elsewhere)
 
 
 def create_app(world: World) -> ASGIApp:
@@ -647,7 +653,6 @@ def create_app(world: World) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await ROUTER(scope, receive, send)
             return
         scope[WORLD] = world
         scope["app"] = app
@@ -657,7 +662,7 @@ def create_app(world: World) -> ASGIApp:
         try:
             await ROUTER(scope, receive, send)
         except ConnectionCut:
-            cut = (scope.get("extensions") or {}).get(CUT)
+            cut = (scope.get("extensions") or {}).get(CUT, {}).get("connection")
             if cut is None:
                 raise
             await cut()

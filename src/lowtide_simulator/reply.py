@@ -4,7 +4,8 @@ Here: a reply that is bytes or a stream, and how much of it may be sent before t
 replied. Law: a cut is never an error page; bytes before the cut have been handed to the connection.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,10 +23,12 @@ class Reply:
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes | AsyncIterator[bytes] = b""
+    body: bytes | AsyncGenerator[bytes, None] = b""
     cut_after: int | None = None
     end_after: int | None = None
     sent: int = 0
+    on_close: Callable[[int, bool], None] | None = None
+    """Told the body bytes sent and whether the connection was cut, once the reply is over."""
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it. Raises ConnectionCut where the script cuts it."""
@@ -34,12 +37,22 @@ class Reply:
             headers = [*headers, ("content-length", str(len(self.body)))]
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await send({"type": "http.response.start", "status": self.status, "headers": raw})
+        cut = True
+        try:
+            await self._send_body(send)
+            cut = False
+        finally:
+            if self.on_close is not None:
+                self.on_close(self.sent, cut)
+
+    async def _send_body(self, send: Send) -> None:
         if isinstance(self.body, bytes):
             await self._send_chunk(send, self.body, more=False)
             return
-        async for chunk in self.body:
-            if await self._send_chunk(send, chunk, more=True):
-                break
+        async with aclosing(self.body) as chunks:
+            async for chunk in chunks:
+                if await self._send_chunk(send, chunk, more=True):
+                    break
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_chunk(self, send: Send, chunk: bytes, *, more: bool) -> bool:

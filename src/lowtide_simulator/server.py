@@ -29,7 +29,7 @@ class CuttableProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Offer the cut to the application."""
         super().on_message_begin()
-        self.scope["extensions"] = {CUT: self.cut}
+        self.scope["extensions"] = {CUT: {"connection": self.cut}}
 
     async def cut(self) -> None:
         """Let what was written leave, then reset the connection."""
