@@ -250,7 +250,7 @@ class Views:
         return [*head, self._words.levels_between.replace("{count}", str(between)), *tail]
 
     def _triggers(self, node: Node) -> Sequence[str]:
-        named = ((self._words.triggers.get(kind, kind), value[:CONDITION_CHARS_MAX]) for kind, value in node.triggers)
+        named = ((self._words.triggers.get(kind, kind), _line(value)) for kind, value in node.triggers)
         return [f"{kind}: {value}" if value else kind for kind, value in named][:LIST_MAX]
 
     def _flow(self, flow: Flow, other: int) -> FlowView:
@@ -258,7 +258,7 @@ class Views:
             title=self.title(other),
             kind=self.kind(other),
             name=flow.name,
-            condition=flow.condition[:CONDITION_CHARS_MAX],
+            condition=_line(flow.condition),
             default=flow.default,
             link=flow.link,
         )
@@ -288,6 +288,12 @@ class Views:
 
     def _caller(self, index: int) -> CallerView:
         return CallerView(title=self.title(index), file=self._forest.models[self._forest.file_of[index]].file)
+
+
+def _line(text: str) -> str:
+    """Bring a condition or a time onto one line of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= CONDITION_CHARS_MAX else line[: CONDITION_CHARS_MAX - 1] + "…"
 
 
 def _message(message: Message) -> MessageView:
