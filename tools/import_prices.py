@@ -40,7 +40,6 @@ FIRST_DAY = date(2024, 1, 1)  # the catalog begins here
 CORRECTIONS = {
     "batch-dated": "Its batch prices begin on 2026-10-14 or are absent. Batches cost half of every token price since "
     "they were first sold, 2024-10-08, cache writes, reads and long-prompt tiers too (pricing page of 2025-12-23).",
-    "search-in-batch": "Its batch prices lack web search. It costs $10 per 1,000 searches on both lanes.",
     "caching-dated": "Its cache prices have no first day. Caching was first sold on 2024-08-14, the 1-hour lifetime on "
     "2025-05-22, web search on 2025-05-07.",
     "models-dated": "Its prices hold for ever. A price begins when its model is launched and ends when it is retired.",
@@ -620,7 +619,7 @@ def _halved(entry: Entry) -> Iterator[Entry]:
         amount=entry.amount if searches else entry.amount / 2,
         first=first,
         end=entry.end,
-        why=[*entry.why, "search-in-batch" if searches else "batch-dated"],
+        why=[*entry.why, "batch-dated"],
     )
 
 

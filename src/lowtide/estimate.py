@@ -4,10 +4,10 @@ Money is not known here (``catalog`` prices tokens). The law: a ceiling is a tru
 rests on, and nothing is below its floor by our own arithmetic.
 
 Measured against Anthropic's own counts in recorded traffic (tests/contract/test_anthropic_recordings.py), on bodies
-without images: in 22 of 8 to 2,073 tokens for models up to 4.6 the likely figure is off by 23 % in the median, mostly too
-high; in 5 of the newer family by 19 %. Half of them are shorter than 60 tokens, where the frame around a message weighs
-most. The ceiling was never passed. No recording has another script than Latin, or a long text of prose: those densities
-are assumptions until counts or usage of our own correct them.
+without images: in 22 of 8 to 2,073 tokens for models up to 4.6 the likely figure is off by 23 % in the median, mostly
+too high; in 5 of the newer family by 19 %. Half of them are shorter than 60 tokens, where the frame around a message
+weighs most. The ceiling was never passed. No recording has another script than Latin, or a long text of prose: those
+densities are assumptions until counts or usage of our own correct them.
 """
 
 from dataclasses import dataclass

@@ -75,7 +75,9 @@ class PriceSheet:
         return tuple(sorted({row.prompt_tokens_over for row in self.rows} - {0}))
 
     def cost(self, usage: Usage) -> Fraction:
-        """Give the exact dollars that this usage costs.
+        """Give the exact dollars that this usage of one request costs.
+
+        Sum costs, never usages: a sum of requests would reach a long-prompt tier that none of them did.
 
         Raises: PriceUnknown when the usage has a kind of token, or a speed, that has no price here.
         """

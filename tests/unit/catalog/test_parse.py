@@ -1,0 +1,172 @@
+"""Price files: what is read, what is refused, who wins."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from lowtide.catalog import Lane, TokenKind
+from lowtide.catalog.parse import parse
+from lowtide.errors import PriceUnknown
+
+MODEL = """
+[[model]]
+provider = "own"
+name = "tide"
+aliases = ["tide-latest"]
+context_tokens = 1000
+output_tokens_max = 100
+"""
+PRICE = """
+[[price]]
+provider = "own"
+model = "tide"
+lane = "batch"
+effective_from = 2026-01-01
+input = 1
+output = 2.50
+"""
+DAY = date(2026, 6, 1)
+
+
+def problems(*texts: str) -> list[str]:
+    _, found = parse({f"f{number}.toml": text.encode() for number, text in enumerate(texts)})
+    return [str(problem) for problem in found]
+
+
+def test_an_own_model_with_an_own_price() -> None:
+    catalog, found = parse({"own.toml": (MODEL + PRICE).encode()})
+    assert found == ()
+    sheet = catalog.sheet("own", "tide-latest", Lane.BATCH, DAY)
+    assert {row.kind: row.dollars_per_million for row in sheet.rows} == {
+        TokenKind.INPUT: Decimal(1),
+        TokenKind.OUTPUT: Decimal("2.50"),
+    }
+    assert {(row.source, row.file) for row in sheet.rows} == {("own.toml", "own.toml")}
+    with pytest.raises(PriceUnknown, match="on the realtime lane"):
+        catalog.sheet("own", "tide", Lane.REALTIME, DAY)
+    with pytest.raises(PriceUnknown, match="on the batch lane on 2025-12-31"):
+        catalog.sheet("own", "tide", Lane.BATCH, date(2025, 12, 31))
+
+
+def test_prices_never_pass_through_a_float() -> None:
+    catalog, _ = parse({"f": (MODEL + PRICE.replace("2.50", "0.1000000000000000055511151231257827")).encode()})
+    prices = {row.kind: row.dollars_per_million for row in catalog.prices}
+    assert prices[TokenKind.OUTPUT] == Decimal("0.1000000000000000055511151231257827")
+
+
+def test_a_later_file_wins_for_its_days_and_says_so() -> None:
+    discount = """
+[[price]]
+provider = "own"
+model = "tide-latest"
+lane = "batch"
+effective_from = 2026-05-01
+effective_to = 2026-07-01
+input = 0.9
+source = "our contract"
+"""
+    catalog, found = parse({"packaged": (MODEL + PRICE).encode(), "own": discount.encode()})
+    assert found == ()
+
+    def prices(day: date) -> dict[TokenKind, tuple[str, str]]:
+        rows = catalog.sheet("own", "tide", Lane.BATCH, day).rows
+        return {row.kind: (str(row.dollars_per_million), row.source) for row in rows}
+
+    standard = {TokenKind.INPUT: ("1", "packaged"), TokenKind.OUTPUT: ("2.50", "packaged")}
+    assert prices(date(2026, 4, 30)) == standard
+    assert prices(DAY) == standard | {TokenKind.INPUT: ("0.9", "our contract")}
+    assert prices(date(2026, 7, 1)) == standard
+
+
+def test_a_later_file_replaces_a_model_whole() -> None:
+    own = MODEL.replace("1000", "2000").replace('aliases = ["tide-latest"]\n', "")
+    catalog, found = parse({"packaged": (MODEL + PRICE).encode(), "own": own.encode()})
+    assert found == ()
+    model = catalog.model("own", "tide")
+    assert model is not None
+    assert (model.context_tokens, model.file) == (2_000, "own")
+    assert len(catalog.models) == 1
+
+
+def test_a_later_file_may_give_an_alias_a_model_of_its_own() -> None:
+    own = MODEL.replace('name = "tide"', 'name = "tide-latest"').replace('aliases = ["tide-latest"]\n', "")
+    catalog, found = parse({"packaged": (MODEL + PRICE).encode(), "own": own.encode()})
+    assert found == ()
+    assert [model.name for model in catalog.models] == ["tide", "tide-latest"]
+    with pytest.raises(PriceUnknown):
+        catalog.sheet("own", "tide-latest", Lane.BATCH, DAY)
+
+
+def test_limits_are_read_and_the_later_file_wins() -> None:
+    limit = '[[limit]]\nprovider = "own"\nname = "batch_requests"\namount = 5\neffective_from = 2026-01-01\n'
+    catalog, found = parse({"a": limit.encode(), "b": limit.replace("5", "7").encode()})
+    assert found == ()
+    assert [row.amount for row in catalog.limits] == [5, 7]
+    assert catalog.limit("own", catalog.limits[0].name, DAY) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            MODEL + PRICE.replace("= 1\n", "= -1\n"),
+            "f0.toml:9: price 1: input is -1\n  hint: write dollars per million",
+        ),
+        (MODEL + PRICE.replace("= 1\n", "= nan\n"), "f0.toml:9: price 1: input is NaN"),
+        (MODEL + PRICE.replace("= 1\n", '= "1"\nx = 2\n'), "price 1: Object contains unknown field `x`"),
+        (MODEL + PRICE.replace("batch", "overnight"), "price 1: Invalid enum value 'overnight' - at `$.lane`"),
+        (
+            MODEL + PRICE.replace("2026-01-01", '"soon"'),
+            "price 1: Invalid RFC3339 encoded date - at `$.effective_from`",
+        ),
+        (MODEL + PRICE + 'currency = "EUR"', "price 1: currency is EUR\n  hint: write prices in USD"),
+        (MODEL + PRICE + "effective_to = 2026-01-01", "price 1: effective_to 2026-01-01 is not after"),
+        (MODEL + PRICE + "prompt_tokens_over = -5", "price 1: prompt_tokens_over is -5"),
+        (
+            MODEL + PRICE.replace("input = 1\noutput = 2.50\n", ""),
+            "price 1: no price in it\n  hint: write one or more of",
+        ),
+        (PRICE, 'price 1: tide is not described\n  hint: add a [[model]] with "name"'),
+        (MODEL + PRICE + PRICE, "f0.toml:17: price 2: two prices for input of tide (batch) on 2026-01-01"),
+        (MODEL + MODEL, "f0.toml:9: model 2: tide is already described in this file"),
+        (MODEL.replace("= 100\n", "= 0\n"), "model 1: context_tokens and output_tokens_max must be above 0"),
+        (MODEL + "us_factor = 0", "model 1: us_factor is 0"),
+        (MODEL + "us_factor = inf", "model 1: us_factor is Infinity"),
+        (MODEL + "launched_on = 2026-01-02\nretires_on = 2026-01-02", "model 1: retired on 2026-01-02, launched on"),
+        (MODEL.replace("own", "") + "checked_on = 2026-13-01", "f0.toml: not TOML"),
+        ("[model]\nname = 1", "f0.toml: model: one table where a list is due\n  hint: write [[model]]"),
+        ("[[prices]]\na = 1", "f0.toml: prices: no such section\n  hint: there are model, price, limit"),
+        ("x = ", "f0.toml: not TOML: "),
+        ('[[limit]]\nprovider = "a"\nname = "body_bytes"\namount = 0\neffective_from = 2026-01-01', "amount is 0"),
+        (
+            '[[limit]]\nprovider = "a"\nname = "body_bytes"\namount = 1\neffective_from = 2026-01-02\n'
+            + "effective_to = 2026-01-01",
+            "effective_to 2026-01-01 is not after",
+        ),
+        ('[[limit]]\nprovider = "a"\nname = "patience"\namount = 1\neffective_from = 2026-01-01', "Invalid enum value"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(text: str, message: str) -> None:
+    found = problems(text)
+    assert any(message in problem for problem in found), found
+
+
+def test_all_problems_are_told_and_the_rest_is_read() -> None:
+    broken = MODEL + PRICE.replace("= 1\n", "= -1\n") + PRICE.replace("tide", "ebb") + PRICE
+    catalog, found = parse({"a": broken.encode(), "b": b"\xff", "c": b"nonsense"})
+    assert [problem.where for problem in found] == ["b", "c", "a:9: price 1", "a:17: price 2"]
+    assert len(catalog.prices) == 2
+
+
+def test_rows_of_one_file_may_follow_each_other_without_a_gap() -> None:
+    first = PRICE + "effective_to = 2026-06-01"
+    second = PRICE.replace("2026-01-01", "2026-06-01").replace("= 1\n", "= 3\n")
+    assert problems(MODEL + first + second) == []
+    assert len(problems(MODEL + second + PRICE)) == 2  # input and output both clash
+
+
+def test_a_byte_order_mark_and_inline_tables_are_read() -> None:
+    inline = 'model = [{provider = "own", name = "tide", context_tokens = 9, output_tokens_max = 9, x = 1}]'
+    found = problems("\ufeff" + inline)
+    assert found == ["f0.toml: model 1: Object contains unknown field `x`"]
