@@ -103,7 +103,7 @@ def _draft_of(frame: Frame, number: int) -> tuple[Draft, tuple[RequestKey, ...]]
     document = frame.frozen.planned[number]
     quoted = frame.quoted(number)
     draft = frame.prompts.draft(document.node, document.row, quoted)
-    return draft, tuple(quote.key for quote in quoted)
+    return draft, tuple(quote.key for quote in draft.quoted)
 
 
 def _request(frame: Frame, number: int, *, text: str, depends_on: tuple[RequestKey, ...]) -> Request:

@@ -160,11 +160,12 @@ def plan_waves(forest: Forest, table: DocumentTable) -> list[Planned]:
         for index, node in enumerate(forest.nodes)
     ]
     waves: dict[tuple[int, int], int] = {}
-    for members in _components(forest.children):
+    components = list(_components(forest.children))
+    for members in components:
         if len(members) > 1 or members[0] in forest.children[members[0]]:
-            cycle = tuple(sorted(members))
+            cycle = _in_call_order(forest, members)
             forest.cycles.update(dict.fromkeys(cycle, cycle))
-    for members in _components(forest.children):
+    for members in components:
         wanted = {
             (index, row): _wave_after(forest, table, rows, waves, index=index, row=row)
             for index in members
@@ -180,6 +181,18 @@ def plan_waves(forest: Forest, table: DocumentTable) -> list[Planned]:
         for index in range(len(forest.nodes))
         for row in rows[index]
     ]
+
+
+def _in_call_order(forest: Forest, members: Sequence[int]) -> tuple[int, ...]:
+    """Order the members of a circle as they call one another, from the first in the files; side branches come last."""
+    within = set(members)
+    order: dict[int, None] = {}
+    step: int | None = min(members)
+    while step is not None:
+        order[step] = None
+        step = next((child for child in forest.children[step] if child in within and child not in order), None)
+    order.update(dict.fromkeys(sorted(within)))
+    return tuple(order)
 
 
 def _wave_after(

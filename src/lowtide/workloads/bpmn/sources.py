@@ -20,8 +20,6 @@ from lowtide.workloads.bpmn.words import read_words
 from lowtide.workloads.lines import unreadable
 
 ENDINGS: Final = (".bpmn", ".bpmn20.xml", ".bpmn2")
-DEMO: Final = "demo"
-
 _PACKAGE = "lowtide.workloads.bpmn"
 _TEMPLATES = "templates"
 
@@ -53,6 +51,11 @@ def bpmn_files(source: Path) -> Iterator[tuple[str, Path]]:
 def _label(name: str) -> str:
     """Make a name printable in UTF-8 even where the file system holds other bytes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def demo_folder() -> Path:
+    """Give the folder of real models that comes with lowtide; its SOURCES.md says where each is from."""
+    return Path(__file__).parent / "demo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

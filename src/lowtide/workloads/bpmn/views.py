@@ -5,8 +5,8 @@ ways out cannot fill a prompt. Indices become titles here; nothing below a templ
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Final, Generic, TypeVar
 
 from lowtide.workloads.bpmn.hierarchy import CALLING_KINDS, Forest
@@ -146,6 +146,13 @@ class NodeView:
     cycle: Listing[str]
     contents: Listing[EntryView]
     quotes: Listing[QuoteView]
+
+
+VIEW_FIELDS: Final[Mapping[type, frozenset[str]]] = {
+    view: frozenset(field.name for field in fields(view))
+    for view in (Listing, FlowView, EventView, MessageView, CalledView, CallerView, EntryView, QuoteView, NodeView)
+}
+"""What templates may ask of each view: its fields, all plain values."""
 
 
 class Views:
