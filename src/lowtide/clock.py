@@ -95,6 +95,10 @@ class SimulatorClock(Chance):
             )
         )
 
+    async def close(self) -> None:
+        """Close the connection to the simulator."""
+        await self._transport.close()
+
     async def _ask(self, call: HttpCall) -> datetime:
         reply = await self._transport.send(call)
         if reply.status != 200:

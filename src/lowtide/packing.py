@@ -21,11 +21,15 @@ ORDINALS_MAX = 10**ORDINAL_DIGITS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A request that waits: its place in the plan, the bytes of its body, the most it can cost in a batch."""
+    """A request that waits: its place in the plan, the bytes of its body, the most it can cost in a batch.
+
+    ``fresh`` is False for one that goes out again.
+    """
 
     seq: int
     body_bytes: int
     ceiling: Nanos
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +46,14 @@ class ShardLimits:
 class Packed:
     """The next shard: its members in order, the bytes they take on the wire, the sum of their ceilings.
 
+    ``again`` are those members that go out again; ``fresh_through`` is the last fresh one, ``None`` for none.
     ``short_of`` is the ceiling of the first request that the budget did not cover, ``None`` when another limit or the end
     of the requests closed the shard. ``members`` may be empty.
     """
 
     members: tuple[int, ...]
+    again: tuple[int, ...]
+    fresh_through: int | None
     bytes: int
     ceiling: Nanos
     short_of: Nanos | None
@@ -54,20 +61,29 @@ class Packed:
 
 def pack(candidates: Iterable[Candidate], limits: ShardLimits) -> Packed:
     """Take candidates in order until a limit is met. Stops reading at the first that does not fit."""
-    members: list[int] = []
+    fresh: list[int] = []
+    again: list[int] = []
     taken_bytes = ceiling = 0
     short_of: Nanos | None = None
     for candidate in candidates:
         line_bytes = candidate.body_bytes + limits.line_overhead_bytes
-        if len(members) == limits.requests_max or (members and taken_bytes + line_bytes > limits.bytes_max):
+        count = len(fresh) + len(again)
+        if count == limits.requests_max or (count and taken_bytes + line_bytes > limits.bytes_max):
             break
         if limits.headroom is not None and ceiling + candidate.ceiling > limits.headroom:
             short_of = candidate.ceiling
             break
-        members.append(candidate.seq)
+        (fresh if candidate.fresh else again).append(candidate.seq)
         taken_bytes += line_bytes
         ceiling += candidate.ceiling
-    return Packed(members=tuple(members), bytes=taken_bytes, ceiling=Nanos(ceiling), short_of=short_of)
+    return Packed(
+        members=tuple(sorted(fresh + again)),
+        again=tuple(again),
+        fresh_through=max(fresh) if fresh else None,
+        bytes=taken_bytes,
+        ceiling=Nanos(ceiling),
+        short_of=short_of,
+    )
 
 
 def custom_id(shard_id: ShardId, ordinal: int) -> str:

@@ -109,6 +109,7 @@ class Workload(Protocol):
     """A source of requests and a place for results; installed by the entry point group ``lowtide.workloads``."""
 
     name: str
+    goes_on: bool  # whether the rest is planned when a part of the input has problems (a folder with one broken file)
 
     def accepts(self, source: Path) -> bool:
         """Say whether this path looks like an input of this workload (by its names, cheaply)."""

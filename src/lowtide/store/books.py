@@ -206,6 +206,11 @@ def find_hold(tx: Transaction, hold_id: int) -> OpenHold | None:
     )
 
 
+def rename_hold(tx: Transaction, hold_id: int, reason: Reason) -> None:
+    """Say what a hold is for now."""
+    tx.execute(HOLDS.update().where(HOLDS.c.hold_id == hold_id).values(reason=reason))
+
+
 def holds_of(tx: Transaction, account_id: AccountId) -> list[OpenHold]:
     """List what an account holds, oldest first."""
     query = select(HOLDS.c.hold_id).where(HOLDS.c.account_id == account_id, HOLDS.c.remaining_nanos > 0)

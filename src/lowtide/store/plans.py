@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import zstandard
 from sqlalchemy import Row, delete, func, select
@@ -73,7 +74,7 @@ def newest_plans(tx: Transaction, limit: int) -> list[PlanRow]:
     return [_plan(row) for row in rows]
 
 
-def _plan(row: Row[tuple[object, ...]]) -> PlanRow:
+def _plan(row: Row[Any]) -> PlanRow:
     values = {name: getattr(row, name) for name in PlanRow.__slots__}
     values["scope"] = zstandard.decompress(row.scope)
     return PlanRow(**values)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Row, and_, func, or_, select
 
@@ -77,7 +78,7 @@ def open_runs(tx: Transaction) -> list[RunRow]:
     return [_run(row) for row in tx.execute(query)]
 
 
-def _run(row: Row[tuple[object, ...]]) -> RunRow:
+def _run(row: Row[Any]) -> RunRow:
     values = {name: getattr(row, name) for name in RunRow.__slots__ if name != "state"}
     return RunRow(state=RunState(row.state), **values)
 
@@ -184,6 +185,14 @@ def untested_kinds(tx: Transaction, plan_id: PlanId) -> list[tuple[str, str, int
     """List (kind, model, refusals) of kinds that no real-time answer has passed."""
     query = select(KINDS.c.kind, KINDS.c.model, KINDS.c.refusals).where(KINDS.c.plan_id == plan_id, ~KINDS.c.passed)
     return list(tx.execute(query.order_by(KINDS.c.kind, KINDS.c.model)).tuples())
+
+
+def doubts_about(tx: Transaction, run_id: RunId, members: bytes) -> bool:
+    """Say whether a doubtful attempt at these very members stands."""
+    query = select(SHARDS.c.shard_id).where(
+        SHARDS.c.run_id == run_id, SHARDS.c.state == AttemptState.DOUBTFUL, SHARDS.c.members == members
+    )
+    return tx.execute(query).first() is not None
 
 
 def pass_kind(tx: Transaction, plan_id: PlanId, kind: str, model: str) -> None:

@@ -94,7 +94,8 @@ class Body:
 
 def candidates(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Iterator[Candidate]:
     """Stream what waits, in order: those that go out again, then those that were in no shard yet."""
-    for where in (REQUESTS.c.state == "retry", (REQUESTS.c.state == "pending") & (REQUESTS.c.seq > packed_seq)):
+    pending = (REQUESTS.c.state == "pending") & (REQUESTS.c.seq > packed_seq)
+    for fresh, where in ((False, REQUESTS.c.state == "retry"), (True, pending)):
         rows = tx.execute(
             select(REQUESTS.c.seq, REQUESTS.c.body_bytes, REQUESTS.c.ceiling_nanos)
             .where(REQUESTS.c.plan_id == plan_id, where)
@@ -102,7 +103,7 @@ def candidates(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Iterator[Ca
             .execution_options(yield_per=PAGE)
         )
         for seq, body_bytes, ceiling in rows.tuples():
-            yield Candidate(seq=seq, body_bytes=body_bytes, ceiling=Nanos(ceiling))
+            yield Candidate(seq=seq, body_bytes=body_bytes, ceiling=Nanos(ceiling), fresh=fresh)
 
 
 def next_ceiling(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Nanos:
@@ -269,6 +270,23 @@ def tries_of(tx: Transaction, plan_id: PlanId, members: "array[int]") -> dict[in
     return dict(tx.execute(query).tuples())
 
 
+def ceilings_of(tx: Transaction, plan_id: PlanId, seqs: Sequence[int]) -> list[int]:
+    """Give the ceilings of some requests."""
+    found: list[int] = []
+    for start in range(0, len(seqs), PAGE):
+        query = select(REQUESTS.c.ceiling_nanos).where(
+            REQUESTS.c.plan_id == plan_id, REQUESTS.c.seq.in_(seqs[start : start + PAGE])
+        )
+        found.extend(tx.execute(query).scalars())
+    return found
+
+
+def count_try(tx: Transaction, plan_id: PlanId, seq: int) -> None:
+    """Count one more try of a request."""
+    where = (REQUESTS.c.plan_id == plan_id) & (REQUESTS.c.seq == seq)
+    tx.execute(REQUESTS.update().where(where).values(tries=REQUESTS.c.tries + 1))
+
+
 def set_requests(store: Store, tx: Transaction, plan_id: PlanId, seqs: Sequence[int], *, state: str, was: str) -> int:
     """Move requests from one state to another; gives how many."""
     return store.bulk(
@@ -341,3 +359,63 @@ def _tokens(usage: Usage | None) -> tuple[int, int, int, int, int, int]:
         usage.output_tokens,
         usage.reasoning_tokens,
     )
+
+
+def send_again(tx: Transaction, plan_id: PlanId, never: Sequence[str]) -> tuple[int, int]:
+    """Let failed and canceled requests go out again but for those whose error code can never succeed; counts of both."""
+    deciding = (ATTEMPTS.c.shard_id == REQUESTS.c.shard_id) & (ATTEMPTS.c.ordinal == REQUESTS.c.ordinal)
+    hopeless = select(ATTEMPTS.c.seq).where(deciding, ATTEMPTS.c.code.in_(never)).exists()
+    over = (REQUESTS.c.plan_id == plan_id) & REQUESTS.c.state.in_(["failed", "canceled"])
+    again = tx.execute(update(REQUESTS).where(over, ~hopeless).values(state="retry", tries=0)).rowcount
+    query = select(func.count()).select_from(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "failed")
+    return again, int(tx.execute(query).scalar_one())
+
+
+def out_count(tx: Transaction, run_id: str) -> int:
+    """Count requests of a run that are in shards which have not landed, less what landed of them already."""
+    query = select(func.coalesce(func.sum(SHARDS.c.requests), 0)).where(
+        SHARDS.c.run_id == run_id,
+        SHARDS.c.state.in_([AttemptState.OUT, AttemptState.RESERVED, AttemptState.SENDING]),
+    )
+    landed = (
+        select(func.count())
+        .select_from(ATTEMPTS)
+        .join(SHARDS, SHARDS.c.shard_id == ATTEMPTS.c.shard_id)
+        .where(SHARDS.c.run_id == run_id, SHARDS.c.state == AttemptState.OUT)
+    )
+    return int(tx.execute(query).scalar_one()) - int(tx.execute(landed).scalar_one())
+
+
+def landed_counts(tx: Transaction, run_id: str) -> dict[str, int]:
+    """Count the outcomes stored here, by shard."""
+    query = (
+        select(ATTEMPTS.c.shard_id, func.count())
+        .join_from(ATTEMPTS, SHARDS, SHARDS.c.shard_id == ATTEMPTS.c.shard_id)
+        .where(SHARDS.c.run_id == run_id)
+        .group_by(ATTEMPTS.c.shard_id)
+    )
+    return dict(tx.execute(query).tuples())
+
+
+def next_look(tx: Transaction, run_id: str) -> datetime | None:
+    """Give when the next batch of a run is looked at."""
+    query = (
+        select(func.min(BATCHES.c.next_at))
+        .join_from(BATCHES, SHARDS, SHARDS.c.shard_id == BATCHES.c.shard_id)
+        .where(SHARDS.c.run_id == run_id, BATCHES.c.landed_at.is_(None))
+    )
+    found: datetime | None = tx.execute(query).scalar()
+    return found
+
+
+def batch_spent(tx: Transaction, run_id: str) -> dict[str, Nanos]:
+    """Sum what batch answers of a run cost, by the model asked for."""
+    query = (
+        select(REQUESTS.c.model, func.sum(ATTEMPTS.c.cost_nanos))
+        .select_from(ATTEMPTS)
+        .join(SHARDS, SHARDS.c.shard_id == ATTEMPTS.c.shard_id)
+        .join(REQUESTS, (REQUESTS.c.plan_id == ATTEMPTS.c.plan_id) & (REQUESTS.c.seq == ATTEMPTS.c.seq))
+        .where(SHARDS.c.run_id == run_id, SHARDS.c.route == "batch")
+        .group_by(REQUESTS.c.model)
+    )
+    return {model: Nanos(int(amount)) for model, amount in tx.execute(query).tuples()}

@@ -1,0 +1,244 @@
+"""Requests into the store: each body encoded once, weighed, priced, and written to a segment; one narrow row each.
+
+The same road for the first wave, at plan time, and for every later one. A wave counts only when it is sealed: one that
+was broken off is dropped and made again. Memory is flat: a block of rows at a time.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from lowtide import points
+from lowtide.catalog import Catalog, Lane, Model
+from lowtide.errors import PriceUnknown, Problem
+from lowtide.estimate import OutputHistory, TokenRange, estimate_input, estimate_output
+from lowtide.packing import CUSTOM_ID_LENGTH
+from lowtide.plan import Costs
+from lowtide.providers import BodyFacts, Codec
+from lowtide.request import KEY_LENGTH_MAX, Native, Request, RequestKey
+from lowtide.store import Store, Transaction, plans
+from lowtide.store.plans import NewRequest
+from lowtide.store.segments import SegmentWriter
+
+BLOCK = 1000
+PROBLEMS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """A request with its body as bytes, its tokens and its costs."""
+
+    request: Request
+    params: bytes
+    facts: BodyFacts
+    tokens_in: TokenRange
+    tokens_out: TokenRange
+    costs: Costs
+
+
+class Scales:
+    """Weighs and prices bodies by the prices of one day. Pure but for what it remembers."""
+
+    def __init__(self, codec: Codec, catalog: Catalog, day: date, history: dict[str, OutputHistory] | None = None) -> None:
+        self.codec = codec
+        self.catalog = catalog
+        self.day = day
+        self._history = history or {}
+        self._models: dict[str, Model | None] = {}
+
+    def weigh(self, request: Request) -> Weighed | tuple[Problem, ...]:
+        """Encode, weigh and price one request, or say all that is wrong with it."""
+        where = request.source or request.key
+        if len(request.key) > KEY_LENGTH_MAX:
+            return (Problem(where=where, what=f"the key is longer than {KEY_LENGTH_MAX} characters", hint="shorten it"),)
+        if isinstance(request.body, Native):
+            params = request.body.params
+        else:
+            params = self.codec.encode(model=request.model, body=request.body)
+        facts = self.codec.read_body(params)
+        if isinstance(facts, tuple):
+            return tuple(Problem(where=where, what=what) for what in facts)
+        model = self._model(facts.model)
+        if model is None:
+            return (_unknown_model(where, facts.model),)
+        if facts.max_output_tokens > (model.batch_output_tokens_max or model.output_tokens_max):
+            limit = model.batch_output_tokens_max or model.output_tokens_max
+            what = f"max_tokens {facts.max_output_tokens} is over the {limit} that {facts.model} can write"
+            return (Problem(where=where, what=what, hint="lower max_tokens"),)
+        tokens_in = estimate_input(facts, model)
+        if tokens_in.floor > model.largest_context_tokens:
+            what = f"about {tokens_in.likely} tokens do not fit the {model.largest_context_tokens} of {facts.model}"
+            return (Problem(where=where, what=what, hint="divide the request or take a model with a larger context"),)
+        tokens_out = estimate_output(facts.max_output_tokens, self._history.get(request.kind))
+        try:
+            costs = self.costs(facts, tokens_in, tokens_out)
+        except PriceUnknown as error:
+            return (Problem(where=where, what=error.message, hint=error.hint),)
+        return Weighed(
+            request=request, params=params, facts=facts, tokens_in=tokens_in, tokens_out=tokens_out, costs=costs
+        )
+
+    def costs(self, facts: BodyFacts, tokens_in: TokenRange, tokens_out: TokenRange) -> Costs:
+        """Price one request on both lanes. Raises: PriceUnknown."""
+        batch = self.catalog.sheet(self.codec.provider, facts.model, Lane.BATCH, self.day)
+        realtime = self.catalog.sheet(self.codec.provider, facts.model, Lane.REALTIME, self.day)
+        write = facts.dearest_write
+        most_in, most_out = tokens_in.ceiling, tokens_out.ceiling
+        return Costs(
+            floor=batch.likely_nanos(tokens_in.floor, tokens_out.floor),
+            likely=batch.likely_nanos(tokens_in.likely, tokens_out.likely),
+            ceiling=batch.ceiling_nanos(most_in, most_out, dearest_write=write, us_only=facts.us_only),
+            realtime_floor=realtime.likely_nanos(tokens_in.floor, tokens_out.floor),
+            realtime_likely=realtime.likely_nanos(tokens_in.likely, tokens_out.likely),
+            realtime_ceiling=realtime.ceiling_nanos(most_in, most_out, dearest_write=write, us_only=facts.us_only),
+        )
+
+    def _model(self, name: str) -> Model | None:
+        if name not in self._models:
+            self._models[name] = self.catalog.model(self.codec.provider, name)
+        return self._models[name]
+
+
+class Listener(Protocol):
+    """Hears of every request that was weighed."""
+
+    def __call__(self, weighed: Weighed) -> None:
+        """Take note of one."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Spooled:
+    """What became of a wave: its last sequence number, its kinds in order, and every problem (the first thousand)."""
+
+    first_seq: int
+    next_seq: int
+    kinds: dict[tuple[str, str], None] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    problems_count: int = 0
+
+    def problem(self, problem: Problem) -> None:
+        """Note a problem."""
+        self.problems_count += 1
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(problem)
+
+
+def spool(
+    store: Store,
+    scales: Scales,
+    requests: Iterable[Request | Problem],
+    *,
+    plan_id: str,
+    wave: int,
+    first_seq: int,
+    writer: str,
+    now: datetime,
+    gaps: "GapsOf | None" = None,
+    listener: Listener | None = None,
+) -> Spooled:
+    """Write a wave's bodies and rows. The caller seals it (or drops the plan when there are problems).
+
+    With a problem nothing more is written, but everything is still read, so that all problems are known.
+    """
+    made = Spooled(first_seq=first_seq, next_seq=first_seq)
+    segment: SegmentWriter | None = None
+    block: list[NewRequest] = []
+    sources: dict[str, str] = {}
+    try:
+        for weighed in _weighed(scales, requests, made):
+            request = weighed.request
+            if segment is None or segment.full:
+                segment = _next_segment(store, segment, writer, now)
+            made.kinds[request.kind, weighed.facts.model] = None
+            block.append(
+                NewRequest(
+                    seq=made.next_seq,
+                    wave=wave,
+                    key=request.key,
+                    kind=request.kind,
+                    model=weighed.facts.model,
+                    body_at=segment.append(weighed.params),
+                    body_bytes=len(weighed.params),
+                    likely=weighed.costs.likely,
+                    ceiling=weighed.costs.ceiling,
+                    gaps="" if gaps is None else "\n".join(gaps(request)),
+                )
+            )
+            sources[request.key] = request.source
+            made.next_seq += 1
+            if listener is not None:
+                listener(weighed)
+            if len(block) == BLOCK:
+                _write_block(store, plan_id, segment, block, sources, made)
+                block, sources = [], {}
+        if segment is not None and block:
+            _write_block(store, plan_id, segment, block, sources, made)
+    finally:
+        if segment is not None:
+            store.seal_segment(segment)
+    points.reached("wave.before_seal")
+    return made
+
+
+class GapsOf(Protocol):
+    """Names the keys that a request quotes and that have no text."""
+
+    def __call__(self, request: Request) -> Iterable[RequestKey]:
+        """Name them."""
+        ...
+
+
+def seal(tx: Transaction, plan_id: str, wave: int, made: Spooled) -> None:
+    """Say that a wave is whole."""
+    plans.insert_wave(tx, plan_id, wave, first_seq=made.first_seq, last_seq=made.next_seq - 1)
+    plans.add_kinds(tx, plan_id, list(made.kinds))
+
+
+def _weighed(scales: Scales, requests: Iterable[Request | Problem], made: Spooled) -> Iterator[Weighed]:
+    for request in requests:
+        if isinstance(request, Problem):
+            made.problem(request)
+            continue
+        weighed = scales.weigh(request)
+        if isinstance(weighed, tuple):
+            for problem in weighed:
+                made.problem(problem)
+            continue
+        yield weighed
+
+
+def _next_segment(store: Store, segment: SegmentWriter | None, writer: str, now: datetime) -> SegmentWriter:
+    if segment is not None:
+        segment.sync()
+        store.seal_segment(segment)
+    return store.new_segment("bodies", writer, now)
+
+
+def _write_block(
+    store: Store,
+    plan_id: str,
+    segment: SegmentWriter,
+    block: list[NewRequest],
+    sources: dict[str, str],
+    made: Spooled,
+) -> None:
+    segment.sync()  # promise 2: the bytes are durable before a row points at them
+    with store.write() as tx:
+        repeated = plans.insert_requests(store, tx, plan_id, block)
+    for key in repeated:
+        made.problem(
+            Problem(where=sources.get(key) or key, what=f"the key {key!r} was used before", hint="keys must be unique")
+        )
+
+
+def _unknown_model(where: str, model: str) -> Problem:
+    return Problem(
+        where=where,
+        what=f"no model {model!r} is known, so its price is unknown",
+        hint="lowtide prices lists the models; add your own model and price in a price file",
+    )
+
+
+LINE_OVERHEAD = CUSTOM_ID_LENGTH + 64  # an upper bound for planning; the codec gives the exact length when sending

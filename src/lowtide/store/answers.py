@@ -1,0 +1,234 @@
+"""Finished requests read back: by key for later waves, in order for results and delivery. One statement a function."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, case, func, select
+
+from lowtide.dispatch import PlanId
+from lowtide.money import Nanos
+from lowtide.store import Store, Transaction
+from lowtide.store.schema import ATTEMPTS, REQUESTS, RUNS, SHARDS
+from lowtide.usage import Usage
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A request and the attempt that decided it. ``outcome`` is empty while it has none."""
+
+    seq: int
+    wave: int
+    key: str
+    kind: str
+    model: str
+    state: str
+    tries: int
+    gaps: tuple[str, ...]
+    outcome: str
+    code: str
+    message: str
+    answer_at: int | None
+    usage: Usage
+    cost: Nanos
+    route: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateCount:
+    """How many requests of a run are in a state, with the tokens and the cost of their deciding attempts."""
+
+    state: str
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost: Nanos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureCount:
+    """How many requests failed, or go out again, for one reason. ``example`` is one provider's message, quoted."""
+
+    state: str
+    outcome: str
+    code: str
+    requests: int
+    example: str
+
+
+_FINISHED = select(
+    REQUESTS.c.seq,
+    REQUESTS.c.wave,
+    REQUESTS.c.key,
+    REQUESTS.c.kind,
+    REQUESTS.c.model,
+    REQUESTS.c.state,
+    REQUESTS.c.tries,
+    REQUESTS.c.gaps,
+    ATTEMPTS.c.outcome,
+    ATTEMPTS.c.code,
+    ATTEMPTS.c.message,
+    ATTEMPTS.c.answer_at,
+    ATTEMPTS.c.input_tokens,
+    ATTEMPTS.c.cache_read_tokens,
+    ATTEMPTS.c.cache_write_5m_tokens,
+    ATTEMPTS.c.cache_write_1h_tokens,
+    ATTEMPTS.c.output_tokens,
+    ATTEMPTS.c.reasoning_tokens,
+    ATTEMPTS.c.cost_nanos,
+    ATTEMPTS.c.at,
+    SHARDS.c.route,
+).select_from(
+    REQUESTS.outerjoin(
+        ATTEMPTS, and_(ATTEMPTS.c.shard_id == REQUESTS.c.shard_id, ATTEMPTS.c.ordinal == REQUESTS.c.ordinal)
+    ).outerjoin(SHARDS, SHARDS.c.shard_id == REQUESTS.c.shard_id)
+)
+
+
+def by_key(tx: Transaction, plan_id: PlanId, key: str) -> Finished | None:
+    """Read one request by its key."""
+    row = tx.execute(_FINISHED.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.key == key)).one_or_none()
+    return None if row is None else _finished(row)
+
+
+def in_order(store: Store, plan_id: PlanId, *, after_seq: int = -1, states: Sequence[str] = ()) -> Iterator[Finished]:
+    """Stream every request of a plan in order, a page a snapshot; ``states`` leaves the others out."""
+    while True:
+        query = _FINISHED.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.seq > after_seq)
+        if states:
+            query = query.where(REQUESTS.c.state.in_(states))
+        with store.read() as tx:
+            rows = tx.execute(query.order_by(REQUESTS.c.seq).limit(PAGE)).all()
+        for row in rows:
+            yield _finished(row)
+        if len(rows) < PAGE:
+            return
+        after_seq = rows[-1].seq
+
+
+def of_shard(store: Store, shard_id: str) -> Iterator[Finished]:
+    """Stream the requests that a shard decided, in ordinal order."""
+    after = -1
+    while True:
+        query = _FINISHED.add_columns(ATTEMPTS.c.ordinal).where(
+            REQUESTS.c.shard_id == shard_id, ATTEMPTS.c.shard_id == shard_id, ATTEMPTS.c.ordinal > after
+        )
+        with store.read() as tx:
+            plan_id = tx.execute(select(SHARDS.c.plan_id).where(SHARDS.c.shard_id == shard_id)).scalar_one()
+            query = query.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.seq == ATTEMPTS.c.seq)
+            rows = tx.execute(query.order_by(ATTEMPTS.c.ordinal).limit(PAGE)).all()
+        for row in rows:
+            yield _finished(row)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].ordinal
+
+
+def states(tx: Transaction, plan_id: PlanId) -> list[StateCount]:
+    """Count requests by state."""
+    rows = tx.execute(
+        select(
+            REQUESTS.c.state,
+            func.count().label("requests"),
+            func.coalesce(func.sum(ATTEMPTS.c.input_tokens), 0).label("input_tokens"),
+            func.coalesce(func.sum(ATTEMPTS.c.output_tokens), 0).label("output_tokens"),
+            func.coalesce(func.sum(ATTEMPTS.c.cost_nanos), 0).label("cost"),
+        )
+        .select_from(
+            REQUESTS.outerjoin(
+                ATTEMPTS, and_(ATTEMPTS.c.shard_id == REQUESTS.c.shard_id, ATTEMPTS.c.ordinal == REQUESTS.c.ordinal)
+            )
+        )
+        .where(REQUESTS.c.plan_id == plan_id)
+        .group_by(REQUESTS.c.state)
+    )
+    return [
+        StateCount(
+            state=row.state,
+            requests=row.requests,
+            input_tokens=int(row.input_tokens),
+            output_tokens=int(row.output_tokens),
+            cost=Nanos(int(row.cost)),
+        )
+        for row in rows
+    ]
+
+
+def failures(tx: Transaction, plan_id: PlanId) -> list[FailureCount]:
+    """Count what failed or goes out again by reason, commonest first."""
+    query = (
+        select(
+            REQUESTS.c.state,
+            ATTEMPTS.c.outcome,
+            ATTEMPTS.c.code,
+            func.count().label("requests"),
+            func.min(case((ATTEMPTS.c.message != "", ATTEMPTS.c.message), else_=None)).label("example"),
+        )
+        .join_from(
+            REQUESTS,
+            ATTEMPTS,
+            and_(ATTEMPTS.c.shard_id == REQUESTS.c.shard_id, ATTEMPTS.c.ordinal == REQUESTS.c.ordinal),
+        )
+        .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state.in_(["failed", "retry", "canceled"]))
+        .group_by(REQUESTS.c.state, ATTEMPTS.c.outcome, ATTEMPTS.c.code)
+        .order_by(func.count().desc(), ATTEMPTS.c.code)
+    )
+    return [
+        FailureCount(
+            state=row.state, outcome=row.outcome, code=row.code, requests=row.requests, example=row.example or ""
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def stop_reasons(tx: Transaction, plan_id: PlanId) -> dict[str, int]:
+    """Count answers by stop reason: refusals and truncations are answers, and shown apart."""
+    rows = tx.execute(
+        select(ATTEMPTS.c.code, func.count())
+        .join_from(
+            REQUESTS,
+            ATTEMPTS,
+            and_(ATTEMPTS.c.shard_id == REQUESTS.c.shard_id, ATTEMPTS.c.ordinal == REQUESTS.c.ordinal),
+        )
+        .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "succeeded")
+        .group_by(ATTEMPTS.c.code)
+    )
+    return dict(rows.tuples())
+
+
+def plan_of_run(tx: Transaction, run_id: str) -> str:
+    """Name the plan of a run."""
+    found: str = tx.execute(select(RUNS.c.plan_id).where(RUNS.c.run_id == run_id)).scalar_one()
+    return found
+
+
+def _finished(row: Row[Any]) -> Finished:
+    return Finished(
+        seq=row.seq,
+        wave=row.wave,
+        key=row.key,
+        kind=row.kind,
+        model=row.model,
+        state=row.state,
+        tries=row.tries,
+        gaps=tuple(row.gaps.split("\n")) if row.gaps else (),
+        outcome=row.outcome or "",
+        code=row.code or "",
+        message=row.message or "",
+        answer_at=row.answer_at,
+        usage=Usage(
+            input_tokens=row.input_tokens or 0,
+            output_tokens=row.output_tokens or 0,
+            cache_read_tokens=row.cache_read_tokens or 0,
+            cache_write_5m_tokens=row.cache_write_5m_tokens or 0,
+            cache_write_1h_tokens=row.cache_write_1h_tokens or 0,
+            reasoning_tokens=row.reasoning_tokens or 0,
+        ),
+        cost=Nanos(row.cost_nanos or 0),
+        route=row.route or "",
+        at=row.at,
+    )

@@ -1,0 +1,394 @@
+"""Results in: each answer synced in a segment, then outcomes, settlements and states in one transaction a block.
+
+Results come in any order and are matched by id. A cut download is read again and what landed is passed over; a row that
+comes twice counts once; a row that never comes is given up after several whole downloads, and where the provider counts
+it as finished, its ceiling stays held by name. A shard has landed when every request of it has an outcome.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from lowtide import points
+from lowtide.attempt import AttemptState
+from lowtide.catalog import Lane
+from lowtide.dispatch import Collect, GiveUp, Role, RunState
+from lowtide.errors import TransportFailed
+from lowtide.ledger import Reason, alarm
+from lowtide.money import ZERO, Nanos
+from lowtide.packing import ordinal_of
+from lowtide.providers import ApiError, ResultLine
+from lowtide.result import Canceled, Errored, Expired, Succeeded, outcome_name
+from lowtide.retry import again, wait
+from lowtide.store import Transaction, books, runs, shards
+from lowtide.store.books import Settlement
+from lowtide.store.runs import RunRow
+from lowtide.store.segments import SegmentWriter
+from lowtide.store.shards import BatchRow, Landed, ShardRow
+from lowtide.worker import sending
+from lowtide.worker.hands import Hands, payer
+from lowtide.worker.reading import result_lines
+from lowtide.worker.settling import price, request_state
+
+BLOCK = 500
+MESSAGE_CHARACTERS_MAX = 1000
+
+
+@dataclass(slots=True, kw_only=True)
+class _Collection:
+    """One download in progress. ``seen`` has a byte per ordinal: landed or in the block."""
+
+    run: RunRow
+    shard: ShardRow
+    batch: BatchRow
+    day: date
+    models: list[str]
+    tries: dict[int, int]
+    seen: bytearray
+    canceling: bool
+    block: list[tuple[int, ResultLine]] = field(default_factory=list)
+    twice: int = 0
+    strange: int = 0
+    notes: set[str] = field(default_factory=set)
+    segment: SegmentWriter | None = None
+
+
+async def collect(hands: Hands, run: RunRow, command: Collect) -> None:
+    """Read the results of a batch that is over, as far as they come."""
+    now = await hands.clock.now()
+    with hands.store.read() as tx:
+        batch = shards.batch(tx, command.batch_id)
+        row = shards.shard(tx, command.shard_id)
+        landed = shards.landed_ordinals(tx, row.shard_id)
+        tries = shards.tries_of(tx, row.plan_id, row.members)
+    if batch.role is Role.DUPLICATE:
+        await _collect_duplicate(hands, run, row, batch)
+        return
+    models = [body.model for body in shards.bodies(hands.store, row.plan_id, row.members)]
+    this = _Collection(
+        run=run,
+        shard=row,
+        batch=batch,
+        day=(batch.created_at or now).date(),
+        models=models,
+        tries=tries,
+        seen=bytearray(row.requests),
+        canceling=run.state is RunState.CANCELING,
+    )
+    for ordinal in landed:
+        this.seen[ordinal] = 1
+    try:
+        await _download(hands, this)
+    finally:
+        if this.segment is not None:
+            hands.store.seal_segment(this.segment)
+
+
+async def _download(hands: Hands, this: _Collection) -> None:
+    """One pass over the results. Whatever landed stays landed, however it ends."""
+    assert this.batch.provider_batch_id is not None
+    if 0 not in this.seen:
+        await _landed(hands, this)
+        return
+    try:
+        async for line in result_lines(hands, this.batch.provider_batch_id):
+            if isinstance(line, ApiError):
+                await _no_results(hands, this, line)
+                return
+            ordinal = ordinal_of(line.custom_id, this.shard.shard_id)
+            if ordinal is None or ordinal >= this.shard.requests:
+                if not this.batch.verified and not any(this.seen):
+                    await _foreign(hands, this)
+                    return
+                this.strange += 1
+            elif this.seen[ordinal]:
+                this.twice += 1
+            else:
+                this.seen[ordinal] = 1
+                this.block.append((ordinal, line))
+                if len(this.block) >= BLOCK:
+                    await _write_block(hands, this)
+    except TransportFailed as error:
+        await _write_block(hands, this)
+        await _cut(hands, this, error)
+        return
+    await _write_block(hands, this)
+    if 0 in this.seen:
+        await _rows_missing(hands, this)
+    else:
+        await _landed(hands, this)
+
+
+async def _write_block(hands: Hands, this: _Collection) -> None:
+    """Sync the answers, then commit outcomes, settlement and states together (promise 2)."""
+    if not this.block:
+        return
+    now = await hands.clock.now()
+    if this.segment is None or this.segment.full:
+        if this.segment is not None:
+            hands.store.seal_segment(this.segment)
+        this.segment = hands.store.new_segment("answers", hands.worker, now)
+    landed, settlements = _priced(hands, this, this.segment)
+    this.segment.sync()
+    points.reached("collect.after_sync")
+    with hands.store.write() as tx:
+        if not runs.holds_lease(tx, this.run.run_id, hands.worker):
+            raise TransportFailed("another process has taken this run over", sent=True)
+        verdict = books.settle(
+            hands.store, tx, this.shard.hold_id, settlements, shard_id=this.shard.shard_id, at=now
+        )
+        shards.land(
+            hands.store, tx, shard_id=this.shard.shard_id, plan_id=this.shard.plan_id, rows=landed, at=now
+        )
+        if not this.batch.verified:
+            shards.set_batch(tx, this.batch.batch_id, verified=True)
+        if alarm(verdict):
+            reason = f"shard {this.shard.shard_id} cost more than its ceiling: its models are stopped"
+            runs.set_state(tx, this.run.run_id, RunState.PAUSED, reason=reason)
+            runs.note(tx, this.run.run_id, now, reason, level="alarm")
+        for note in sorted(this.notes):
+            runs.note(tx, this.run.run_id, now, note, level="alarm")
+    this.notes.clear()
+    this.block.clear()
+    points.reached("collect.after_block")
+
+
+def _priced(
+    hands: Hands, this: _Collection, segment: SegmentWriter
+) -> tuple[list[Landed], list[Settlement]]:
+    landed: list[Landed] = []
+    settlements: list[Settlement] = []
+    reason = Reason.CANCELED_BUT_FINISHED if this.canceling else Reason.BATCH
+    for ordinal, line in this.block:
+        outcome = line.outcome
+        seq = this.shard.members[ordinal]
+        tries = this.tries.get(seq, 0) + 1
+        state = request_state(
+            outcome, retry=again(hands.retry_rules, outcome, tries), canceling=this.canceling
+        )
+        match outcome:
+            case Succeeded():
+                cost, note = price(hands, outcome, this.models[ordinal], Lane.BATCH, this.day)
+                if note:
+                    this.notes.add(note)
+                settlements.append(Settlement(ordinal=ordinal, amount=cost, reason=reason))
+                landed.append(
+                    Landed(
+                        ordinal=ordinal,
+                        seq=seq,
+                        outcome="succeeded",
+                        code=outcome.stop_reason,
+                        message="",
+                        answer_at=segment.append(outcome.message),
+                        usage=outcome.usage,
+                        cost=cost,
+                        state=state,
+                    )
+                )
+            case Errored(code=code, message=message):
+                landed.append(_unanswered(ordinal, seq, "errored", code, message, state))
+            case Canceled() | Expired():
+                landed.append(_unanswered(ordinal, seq, outcome_name(outcome), outcome_name(outcome), "", state))
+    return landed, settlements
+
+
+def _unanswered(ordinal: int, seq: int, outcome: str, code: str, message: str, state: str) -> Landed:
+    return Landed(
+        ordinal=ordinal,
+        seq=seq,
+        outcome=outcome,
+        code=code,
+        message=message[:MESSAGE_CHARACTERS_MAX],
+        answer_at=None,
+        usage=None,
+        cost=ZERO,
+        state=state,
+    )
+
+
+async def _landed(hands: Hands, this: _Collection) -> None:
+    points.reached("collect.before_landed")
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        _mark_landed(hands, tx, this, now, keep=ZERO)
+    points.reached("collect.after_landed")
+
+
+def _mark_landed(
+    hands: Hands, tx: Transaction, this: _Collection, now: datetime, *, keep: Nanos
+) -> None:
+    """Release what the shard did not use, but for ``keep``: rows that were bought and never came."""
+    books.release(tx, this.shard.hold_id, at=now, keep=keep, keep_reason=Reason.ROW_MISSING if keep else None)
+    shards.set_shard(tx, this.shard.shard_id, state=AttemptState.LANDED, landed_at=now)
+    shards.set_batch(tx, this.batch.batch_id, landed_at=now)
+    runs.welcome_back(tx, hands.door)
+    if this.twice:
+        runs.note(tx, this.run.run_id, now, f"{this.twice} rows came twice and count once", level="warning")
+    if this.strange:
+        runs.note(tx, this.run.run_id, now, f"{this.strange} rows carry ids that are not ours", level="alarm")
+    runs.note(tx, this.run.run_id, now, f"shard {this.shard.shard_id} landed: {this.shard.requests} outcomes")
+
+
+async def _cut(hands: Hands, this: _Collection, error: TransportFailed) -> None:
+    """The download was cut: again, from the start, passing over what landed."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        batch = shards.batch(tx, this.batch.batch_id)
+        delay = wait(hands.retry_rules, batch.not_found + 1, hands.clock.chance())
+        shards.set_batch(tx, this.batch.batch_id, next_at=now + delay, not_found=batch.not_found + 1)
+        runs.note(tx, this.run.run_id, now, f"{error.message}: the results are read again", level="warning")
+
+
+async def _no_results(hands: Hands, this: _Collection, error: ApiError) -> None:
+    """The batch is over and its results do not come: again later, and given up only after many times."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        batch = shards.batch(tx, this.batch.batch_id)
+        count = batch.not_found + 1
+        delay = wait(hands.retry_rules, count, hands.clock.chance(), error.retry_after_seconds)
+        shards.set_batch(tx, this.batch.batch_id, next_at=now + delay, not_found=count)
+        runs.note(
+            tx,
+            this.run.run_id,
+            now,
+            f"results of {batch.provider_batch_id} answered {error.status}: {error.message}",
+            level="warning",
+        )
+        if error.status not in (404, 410) or count < hands.retry_rules.downloads_cut_max:
+            return
+        _give_up_rows(hands, tx, this, now)
+
+
+async def _foreign(hands: Hands, this: _Collection) -> None:
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        sending.foreign(tx, shards.batch(tx, this.batch.batch_id), now)
+        runs.note(tx, this.run.run_id, now, f"{this.batch.provider_batch_id} is not ours after all", level="warning")
+
+
+async def _rows_missing(hands: Hands, this: _Collection) -> None:
+    """A whole download without every row: read it again some times, then account for the rows without it."""
+    now = await hands.clock.now()
+    missing = this.seen.count(0)
+    with hands.store.write() as tx:
+        downloads = shards.batch(tx, this.batch.batch_id).downloads + 1
+        if downloads < hands.retry_rules.downloads_max:
+            delay = wait(hands.retry_rules, downloads + 1, hands.clock.chance())
+            shards.set_batch(tx, this.batch.batch_id, downloads=downloads, next_at=now + delay)
+            runs.note(tx, this.run.run_id, now, f"{missing} rows did not come: the results are read again", level="warning")
+            return
+        _give_up_rows(hands, tx, this, now)
+
+
+def _give_up_rows(hands: Hands, tx: Transaction, this: _Collection, now: datetime) -> None:
+    """Account for rows that never came. What the provider counts as finished was bought: its ceiling stays held."""
+    missing = [ordinal for ordinal in range(this.shard.requests) if not this.seen[ordinal]]
+    finished = shards.batch(tx, this.batch.batch_id).succeeded - shards.landed_succeeded(tx, this.shard.shard_id)
+    ceilings = sorted(shards.ceilings_of(tx, this.shard.plan_id, [this.shard.members[at] for at in missing]))
+    bought = max(0, min(finished, len(missing)))
+    keep = Nanos(sum(ceilings[len(ceilings) - bought :])) if bought else ZERO
+    rows = [_missing_row(hands, this, ordinal) for ordinal in missing]
+    for start in range(0, len(rows), BLOCK):
+        shards.land(
+            hands.store,
+            tx,
+            shard_id=this.shard.shard_id,
+            plan_id=this.shard.plan_id,
+            rows=rows[start : start + BLOCK],
+            at=now,
+        )
+    _mark_landed(hands, tx, this, now, keep=keep)
+    runs.note(
+        tx,
+        this.run.run_id,
+        now,
+        f"{len(missing)} rows never came; {bought} of them were bought and stay held",
+        level="alarm",
+    )
+
+
+def _missing_row(hands: Hands, this: _Collection, ordinal: int) -> Landed:
+    seq = this.shard.members[ordinal]
+    outcome = Errored(code="row_missing", message="the batch ended without a result for this request")
+    retry = again(hands.retry_rules, outcome, this.tries.get(seq, 0) + 1)
+    state = request_state(outcome, retry=retry, canceling=this.canceling)
+    return _unanswered(ordinal, seq, "errored", outcome.code, outcome.message, state)
+
+
+async def give_up(hands: Hands, run: RunRow, command: GiveUp) -> None:
+    """A batch failed as a whole, or the provider lost it."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        batch = shards.batch(tx, command.batch_id)
+        row = shards.shard(tx, command.shard_id)
+        if batch.role is not Role.OURS:
+            shards.set_batch(tx, command.batch_id, landed_at=now)
+            return
+        shards.set_batch(tx, command.batch_id, landed_at=now)
+        if batch.state.value == "failed":
+            sending.drop(hands, tx, run, row, now)
+            return
+        this = _Collection(
+            run=run,
+            shard=row,
+            batch=batch,
+            day=now.date(),
+            models=[],
+            tries=shards.tries_of(tx, row.plan_id, row.members),
+            seen=bytearray(row.requests),
+            canceling=run.state is RunState.CANCELING,
+        )
+        for ordinal in shards.landed_ordinals(tx, row.shard_id):
+            this.seen[ordinal] = 1
+        shards.set_batch(tx, command.batch_id, succeeded=batch.total)  # unknown: held as if all were bought
+        _give_up_rows(hands, tx, this, now)
+
+
+async def _collect_duplicate(hands: Hands, run: RunRow, row: ShardRow, batch: BatchRow) -> None:
+    """Book what a duplicate cost, all at once and by its name; its answers are not used."""
+    assert batch.provider_batch_id is not None
+    now = await hands.clock.now()
+    models = [body.model for body in shards.bodies(hands.store, row.plan_id, row.members)]
+    settlements: dict[int, Settlement] = {}
+    day = (batch.created_at or now).date()
+    try:
+        async for line in result_lines(hands, batch.provider_batch_id):
+            if isinstance(line, ApiError):
+                await hands.stumble(run, line)
+                return
+            ordinal = ordinal_of(line.custom_id, row.shard_id)
+            if ordinal is not None and ordinal < row.requests and isinstance(line.outcome, Succeeded):
+                cost, _ = price(hands, line.outcome, models[ordinal], Lane.BATCH, day)
+                settlements[ordinal] = Settlement(ordinal=ordinal, amount=cost, reason=Reason.DUPLICATE)
+    except TransportFailed as error:
+        await hands.stumble(run, error)
+        return
+    with hands.store.write() as tx:
+        _book_duplicate(hands, tx, run, row, batch, list(settlements.values()), now)
+
+
+def _book_duplicate(
+    hands: Hands,
+    tx: Transaction,
+    run: RunRow,
+    row: ShardRow,
+    batch: BatchRow,
+    settlements: Sequence[Settlement],
+    now: datetime,
+) -> None:
+    total = Nanos(sum(settlement.amount for settlement in settlements))
+    hold_id = books.reserve(
+        tx,
+        payer=payer(run),
+        payee=hands.payee,
+        amount=total,
+        reason=Reason.DUPLICATE,
+        shard_id=row.shard_id,
+        at=now,
+        over_limit=True,
+    )
+    assert hold_id is not None
+    books.settle(hands.store, tx, hold_id, settlements, shard_id=row.shard_id, at=now)
+    books.release(tx, hold_id, at=now)
+    shards.set_batch(tx, batch.batch_id, landed_at=now)
+    runs.note(tx, run.run_id, now, f"duplicate {batch.provider_batch_id} booked", level="alarm")

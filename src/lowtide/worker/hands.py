@@ -1,0 +1,90 @@
+"""What every step of the worker holds: the store, the door to the provider, the clock, the rules.
+
+Here too is the one way to ask the provider something: a refusal that passes by itself makes the worker stay away for a
+while, one that no waiting lifts pauses the run, and everything else goes back to the step that asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from lowtide.catalog import Catalog
+from lowtide.clock import Clock
+from lowtide.dispatch import DispatchRules, RunState
+from lowtide.errors import TransportFailed
+from lowtide.ledger import AccountId
+from lowtide.providers import ApiError, CallParts, Codec
+from lowtide.result import Retry
+from lowtide.retry import RetryRules, wait
+from lowtide.store import Store, Transaction, runs
+from lowtide.store.runs import RunRow
+from lowtide.transport import Transport, Upload
+from lowtide.wire import HttpCall, HttpReply
+from lowtide.workload import Workload
+
+LEASE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """Everything a step needs. ``door`` names the provider account; ``credential`` is the secret itself, never kept."""
+
+    store: Store
+    transport: Transport
+    clock: Clock
+    codec: Codec
+    catalog: Catalog
+    workloads: Mapping[str, Workload]
+    dispatch_rules: DispatchRules
+    retry_rules: RetryRules
+    worker: str
+    door: str
+    credential: str = field(repr=False)
+    simulated: bool
+
+    @property
+    def payee(self) -> AccountId:
+        """The provider's account in the books."""
+        return AccountId(f"provider:{self.codec.provider}")
+
+    def http(self, parts: CallParts) -> HttpCall:
+        """Make a call of a codec's parts, with the key in its headers and nowhere else."""
+        return HttpCall(
+            method=parts.method,
+            path=parts.path,
+            headers=dict(self.codec.headers(self.credential)),
+            body=parts.body,
+            timeout_seconds=parts.timeout_seconds,
+        )
+
+    async def ask(self, parts: CallParts, upload: Upload | None = None) -> HttpReply:
+        """Make a call. Raises: TransportFailed."""
+        return await self.transport.send(self.http(parts), upload)
+
+    async def today(self) -> date:
+        """Give the day, in UTC."""
+        return (await self.clock.now()).date()
+
+    async def stumble(self, run: RunRow, error: ApiError | TransportFailed) -> None:
+        """React to an answer that is not about one request: stay away for a while, or pause the run with the reason."""
+        now = await self.clock.now()
+        final = isinstance(error, ApiError) and (
+            error.spend_limit or error.status in (401, 402, 403) or error.refusal.retry is Retry.NEVER
+        )
+        with self.store.write() as tx:
+            if isinstance(error, ApiError) and final and error.status != 404:
+                reason = f"{self.codec.provider} refuses: {error.message} ({error.status} {error.code})"
+                if run.state is RunState.ACTIVE:
+                    runs.set_state(tx, run.run_id, RunState.PAUSED, reason=reason)
+                runs.note(tx, run.run_id, now, reason, level="warning")
+            self.stay_away(tx, now, error.retry_after_seconds if isinstance(error, ApiError) else None)
+
+    def stay_away(self, tx: Transaction, now: datetime, asked: int | None = None) -> None:
+        """Note a failure of the provider and when to come back."""
+        failures = runs.door_failures(tx, self.door) + 1
+        runs.stay_away(tx, self.door, now + wait(self.retry_rules, failures, self.clock.chance(), asked))
+
+
+def payer(run: RunRow) -> AccountId:
+    """Name the account that pays for a run."""
+    return AccountId(f"run:{run.run_id}")

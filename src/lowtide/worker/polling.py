@@ -1,0 +1,223 @@
+"""How batches stand: one look at everything that is due. Also canceling, and looking for late twins.
+
+A batch that the provider does not know is only gone after a grace: a 404 soon after the create passes by itself. When
+a create was sent twice because the first never showed up, the listing is searched for what may be the first after all;
+that suspect is looked into once it is over, and never canceled, for until then nothing proves that it is ours.
+"""
+
+from datetime import datetime, timedelta
+
+from lowtide import points
+from lowtide.batch import AT_PROVIDER, FOUND, READABLE, BatchEvent, BatchView, next_state
+from lowtide.dispatch import BatchId, CancelBatch, LookInside, Poll, Role
+from lowtide.errors import TransportFailed
+from lowtide.providers import ApiError
+from lowtide.retry import next_poll
+from lowtide.store import Transaction, runs, shards
+from lowtide.store.runs import RunRow
+from lowtide.store.shards import BatchRow
+from lowtide.worker.hands import Hands
+from lowtide.worker.sending import look_inside
+
+LIST_LIMIT = 1000
+LIST_PAGES_MAX = 100
+ONE_BY_ONE_MAX = 4
+NOT_FOUND_MIN = 3
+SUSPECT_SECONDS = 30
+
+
+async def poll(hands: Hands, run: RunRow, command: Poll) -> None:
+    """Ask how batches stand and write it."""
+    with hands.store.read() as tx:
+        wanted = [shards.batch(tx, batch_id) for batch_id in command.batches]
+    try:
+        if len(wanted) <= ONE_BY_ONE_MAX and all(batch.creates <= 1 for batch in wanted):
+            left = wanted
+        else:
+            left = await _poll_by_list(hands, run, wanted)
+        for batch in left:
+            await _poll_one(hands, run, batch)
+    except TransportFailed as error:
+        await hands.stumble(run, error)
+    except _Refused as refused:
+        await hands.stumble(run, refused.error)
+
+
+class _Refused(Exception):  # noqa: N818 carries a value out of two loops
+    def __init__(self, error: ApiError) -> None:
+        self.error = error
+
+
+async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> list[BatchRow]:
+    """Find batches in the listing, newest first; gives those that were not in it."""
+    missing = {batch.provider_batch_id: batch for batch in wanted}
+    oldest = min((batch.created_at for batch in wanted if batch.created_at is not None), default=None)
+    since = [batch.newest_before_at for batch in wanted if batch.creates > 1 and batch.newest_before_at is not None]
+    oldest = min([oldest, *since]) if oldest is not None else None
+    after: str | None = None
+    for _ in range(LIST_PAGES_MAX):
+        reply = await hands.ask(hands.codec.list_call(after=after, limit=LIST_LIMIT))
+        page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
+        if isinstance(page, ApiError):
+            raise _Refused(page)
+        points.reached("poll.after_reply")
+        for view in page.batches:
+            batch = missing.pop(view.provider_batch_id, None)
+            if batch is not None:
+                await _write(hands, run, batch, view)
+            else:
+                await _suspect(hands, run, wanted, view)
+        past = oldest is not None and any(view.created_at < oldest for view in page.batches)
+        after = page.next_after
+        if after is None or (past and not missing) or past:
+            break
+    return list(missing.values())
+
+
+async def _suspect(hands: Hands, run: RunRow, wanted: list[BatchRow], view: BatchView) -> None:
+    """Note a batch that may be the late twin of a create that we sent twice."""
+    twins = [
+        batch
+        for batch in wanted
+        if batch.creates > 1
+        and batch.total == view.counts.total
+        and view.provider_batch_id not in batch.rejected.split()
+        and view.provider_batch_id != batch.newest_before
+        and (batch.newest_before_at is None or view.created_at >= batch.newest_before_at)
+        and (batch.created_at is None or view.created_at <= batch.created_at + timedelta(hours=1))
+    ]
+    if not twins:
+        return
+    now = await hands.clock.now()
+    batch = twins[0]
+    with hands.store.write() as tx:
+        if shards.known_provider_ids(tx, batch.provider, [view.provider_batch_id]):
+            return
+        shards.insert_batch(
+            tx,
+            shard_id=batch.shard_id,
+            provider=batch.provider,
+            total=batch.total,
+            role=Role.SUSPECT,
+            state=FOUND[view.event],
+            values={
+                "provider_batch_id": view.provider_batch_id,
+                "created_at": view.created_at,
+                "expires_at": view.expires_at,
+                "ended_at": view.ended_at,
+                "next_at": now + timedelta(seconds=SUSPECT_SECONDS),
+            },
+        )
+        runs.note(
+            tx, run.run_id, now, f"{view.provider_batch_id} may be a late twin of {batch.shard_id}", level="warning"
+        )
+
+
+async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow) -> None:
+    assert batch.provider_batch_id is not None
+    reply = await hands.ask(hands.codec.retrieve_call(batch.provider_batch_id))
+    points.reached("poll.after_reply")
+    found = hands.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
+    if not isinstance(found, ApiError):
+        await _write(hands, run, batch, found)
+    elif found.status == 404:
+        await _not_found(hands, run, batch)
+    else:
+        raise _Refused(found)
+
+
+async def _write(hands: Hands, run: RunRow, batch: BatchRow, view: BatchView) -> None:
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        write_view(hands, tx, run, batch.batch_id, view, now)
+        runs.welcome_back(tx, hands.door)
+    points.reached("poll.after_outcome")
+
+
+def write_view(
+    hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, view: BatchView, now: datetime
+) -> None:
+    """Write how a batch stands, and when it is looked at again."""
+    batch = shards.batch(tx, batch_id)
+    if batch.state not in AT_PROVIDER or batch.provider_batch_id != view.provider_batch_id:
+        return  # another process was faster
+    state = next_state(batch.state, view.event)
+    born = batch.created_at or now
+    over = state in READABLE
+    shards.set_batch(
+        tx,
+        batch_id,
+        state=state,
+        created_at=view.created_at,
+        ended_at=view.ended_at,
+        expires_at=view.expires_at,
+        not_found=0,
+        next_at=now if over else now + next_poll(hands.retry_rules, now - born, hands.clock.chance()),
+        **shards.counts_values(view.counts),
+    )
+    if over and not view.archived:
+        counts = view.counts
+        runs.note(
+            tx,
+            run.run_id,
+            now,
+            f"batch {view.provider_batch_id} ended: {counts.succeeded} succeeded, {counts.errored} errored,"
+            f" {counts.expired} expired, {counts.canceled} canceled",
+        )
+
+
+async def _not_found(hands: Hands, run: RunRow, batch: BatchRow) -> None:
+    """A 404: wait through the grace, then believe it."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        count = batch.not_found + 1
+        age = now - (batch.submitting_at or now)
+        if count >= NOT_FOUND_MIN and age > hands.retry_rules.not_found_grace:
+            shards.set_batch(tx, batch.batch_id, state=next_state(batch.state, BatchEvent.GONE), not_found=count)
+            runs.note(tx, run.run_id, now, f"the provider no longer knows {batch.provider_batch_id}", level="alarm")
+            return
+        shards.set_batch(
+            tx,
+            batch.batch_id,
+            not_found=count,
+            next_at=now + next_poll(hands.retry_rules, age, hands.clock.chance()),
+        )
+
+
+async def look_inside_suspect(hands: Hands, run: RunRow, command: LookInside) -> None:
+    """Read the first result of a suspect that is over: a duplicate of ours, or somebody else's batch."""
+    with hands.store.read() as tx:
+        batch = shards.batch(tx, command.batch_id)
+    assert batch.provider_batch_id is not None
+    whose = await look_inside(hands, batch.provider_batch_id, command.shard_id)
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        if whose is None:
+            shards.set_batch(tx, command.batch_id, next_at=now + timedelta(seconds=SUSPECT_SECONDS))
+        elif whose:
+            shards.set_batch(tx, command.batch_id, role=Role.DUPLICATE, verified=True, next_at=now)
+            runs.note(tx, run.run_id, now, f"{batch.provider_batch_id} is a duplicate of ours", level="alarm")
+        else:
+            shards.set_batch(tx, command.batch_id, landed_at=now, error="somebody else's batch")
+
+
+async def cancel_batch(hands: Hands, run: RunRow, command: CancelBatch) -> None:
+    """Ask the provider to cancel; what finishes all the same is paid, and read."""
+    with hands.store.read() as tx:
+        batch = shards.batch(tx, command.batch_id)
+    assert batch.provider_batch_id is not None
+    try:
+        reply = await hands.ask(hands.codec.cancel_call(batch.provider_batch_id))
+    except TransportFailed as error:
+        await hands.stumble(run, error)
+        return
+    found = hands.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
+    now = await hands.clock.now()
+    if isinstance(found, ApiError) and (found.status in (429, 529) or found.status >= 500):
+        await hands.stumble(run, found)
+        return
+    with hands.store.write() as tx:
+        # A refusal means that it is over already; the next look tells.
+        shards.set_batch(tx, command.batch_id, cancel_asked=True, next_at=now)
+        if not isinstance(found, ApiError):
+            write_view(hands, tx, run, command.batch_id, found, now)

@@ -1,0 +1,62 @@
+"""Results as they stream in: whole lines, decoded one by one, in constant memory.
+
+A line that ends with the stream but not with a newline counts only when it reads as JSON; a cut is a ``TransportFailed``,
+never a short success. A line that is no result line at all is counted as unreadable and passed over.
+"""
+
+from collections.abc import AsyncIterator
+
+from lowtide.errors import TransportFailed
+from lowtide.providers import ApiError, ResultLine
+from lowtide.worker.hands import Hands
+
+LINE_BYTES_MAX = 256 << 20
+ERROR_BYTES_MAX = 1 << 20
+
+
+async def result_lines(hands: Hands, provider_batch_id: str) -> AsyncIterator[ResultLine | ApiError]:
+    """Stream the results of a batch. A refusal is the only thing yielded then. Raises: TransportFailed when cut."""
+    call = hands.http(hands.codec.results_call(provider_batch_id))
+    async with hands.transport.stream(call) as reply:
+        if reply.status != 200:
+            body = b""
+            async for chunk in reply.chunks:
+                body += chunk
+                if len(body) > ERROR_BYTES_MAX:
+                    break
+            yield hands.codec.decode_error(status=reply.status, headers=reply.headers, body=body)
+            return
+        async for line in _lines(reply.chunks):
+            found = _decoded(hands, line)
+            if found is not None:
+                yield found
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        pieces = chunk.split(b"\n")
+        if len(pieces) == 1:
+            rest.append(chunk)
+            size += len(chunk)
+            if size > LINE_BYTES_MAX:
+                raise TransportFailed(f"a result line is longer than {LINE_BYTES_MAX} bytes", sent=True)
+            continue
+        rest.append(pieces[0])
+        yield b"".join(rest)
+        for piece in pieces[1:-1]:
+            yield piece
+        rest, size = [pieces[-1]], len(pieces[-1])
+    last = b"".join(rest)
+    if last:
+        yield last
+
+
+def _decoded(hands: Hands, line: bytes) -> ResultLine | None:
+    if not line.strip():
+        return None
+    try:
+        return hands.codec.decode_result_line(line)
+    except ValueError:
+        return None  # its request stays without a row, and is asked for again

@@ -1,0 +1,430 @@
+"""Shards out: reserve and pack, submit with the intent written first, reconcile what became doubtful, drop the unsent.
+
+The crash protocol (design 3). Before the POST the row says ``submitting`` and remembers the newest batch that the provider
+listed; at most one create an account is unconfirmed, over all processes. A reply that does not come is a doubt: list what
+is newer, unknown to us and of the same count; one that is over is looked into; none after a settle delay means that it
+never arrived, and only then it is sent again. No create is ever repeated blindly.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from lowtide import points
+from lowtide.attempt import AttemptState
+from lowtide.batch import FOUND, READABLE, BatchEvent, BatchState, BatchView, next_state
+from lowtide.dispatch import BatchId, DropShard, PackShard, Reconcile, Role, Submit
+from lowtide.errors import TransportFailed
+from lowtide.ledger import Reason
+from lowtide.packing import (
+    CUSTOM_ID_LENGTH,
+    Packed,
+    ShardId,
+    ShardLimits,
+    custom_id,
+    ordinal_of,
+    pack,
+    pack_members,
+    unpack_members,
+)
+from lowtide.providers import ApiError
+from lowtide.result import Retry
+from lowtide.retry import believed_lost
+from lowtide.store import Transaction, books, runs, shards
+from lowtide.store.runs import RunRow
+from lowtide.store.shards import BatchRow, ShardRow
+from lowtide.transport import Upload
+from lowtide.worker.hands import Hands, payer
+from lowtide.worker.reading import result_lines
+
+CHUNK_BYTES = 1 << 18
+LIST_LIMIT = 1000
+LIST_PAGES_MAX = 100
+RECONCILE_SECONDS = 10
+
+
+# packing
+
+
+async def pack_shard(hands: Hands, run: RunRow, command: PackShard) -> None:
+    """Reserve for the next requests and make them a shard, all in one transaction (promise 1)."""
+    assert command.run_id == run.run_id
+    now = await hands.clock.now()
+    shard_id = ShardId(f"lt{hands.clock.new_id(14)}")
+    limits = hands.codec.batch_limits
+    with hands.store.write() as tx:
+        account = books.find_account(tx, payer(run), lock=True)
+        assert account is not None
+        packed = pack(
+            shards.candidates(tx, run.plan_id, run.packed_seq),
+            ShardLimits(
+                requests_max=min(limits.requests_max, hands.dispatch_rules.shard_requests_max),
+                bytes_max=limits.bytes_max - len(hands.codec.batch_open()) - len(hands.codec.batch_close()),
+                line_overhead_bytes=hands.codec.batch_line_length(
+                    custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=False
+                ),
+                headroom=account.headroom,
+            ),
+        )
+        if not packed.members:
+            return
+        _reserve_batch(hands, tx, run, shard_id, packed, now)
+    points.reached("pack.after_commit")
+
+
+def _reserve_batch(
+    hands: Hands, tx: Transaction, run: RunRow, shard_id: ShardId, packed: Packed, now: datetime
+) -> None:
+    hold_id = books.reserve(
+        tx,
+        payer=payer(run),
+        payee=hands.payee,
+        amount=packed.ceiling,
+        reason=Reason.BATCH,
+        shard_id=shard_id,
+        at=now,
+    )
+    assert hold_id is not None, "pack stays under the headroom"
+    members = pack_members(packed.members)
+    row = ShardRow(
+        shard_id=shard_id,
+        run_id=run.run_id,
+        plan_id=run.plan_id,
+        wave=run.wave,
+        route="batch",
+        kind="",
+        members=unpack_members(members),
+        requests=len(packed.members),
+        bytes=packed.bytes,
+        hold_id=hold_id,
+        state=AttemptState.OUT,
+        tries=0,
+    )
+    shards.insert_shard(tx, row, members=members, created_at=now, state=AttemptState.OUT)
+    shards.insert_batch(
+        tx,
+        shard_id=shard_id,
+        provider=hands.codec.provider,
+        total=len(packed.members),
+        role=Role.OURS,
+        state=BatchState.PLANNED,
+    )
+    shards.set_requests(hands.store, tx, run.plan_id, packed.again, state="trying", was="retry")
+    if packed.fresh_through is not None:
+        runs.set_packed(tx, run.run_id, packed.fresh_through)
+    runs.note(tx, run.run_id, now, f"shard {shard_id}: {len(packed.members)} requests reserved for")
+
+
+async def drop_shard(hands: Hands, run: RunRow, command: DropShard) -> None:
+    """Give up a shard that was never sent: its hold is released, its requests wait again (or are canceled)."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        row = shards.shard(tx, command.shard_id)
+        drop(hands, tx, run, row, now)
+
+
+def drop(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, now: datetime) -> None:
+    """Release a shard that bought nothing, in the caller's transaction."""
+    books.release(tx, row.hold_id, at=now)
+    shards.set_shard(tx, row.shard_id, state=AttemptState.DROPPED, landed_at=now)
+    seqs = row.members.tolist()
+    for was in ("pending", "trying"):
+        shards.set_requests(hands.store, tx, row.plan_id, seqs, state="retry", was=was)
+    runs.note(tx, run.run_id, now, f"shard {row.shard_id} was given up before it was bought")
+
+
+# submitting
+
+
+async def submit(hands: Hands, run: RunRow, command: Submit) -> None:
+    """Create the batch of a shard: newest batch seen, intent, POST, outcome."""
+    try:
+        newest = await _newest(hands)
+    except TransportFailed as error:
+        await hands.stumble(run, error)
+        return
+    if isinstance(newest, ApiError):
+        await hands.stumble(run, newest)
+        return
+    points.reached("submit.before_intent")
+    if not await _write_intent(hands, run, command, newest):
+        return
+    points.reached("submit.after_intent")
+    with hands.store.read() as tx:
+        row = shards.shard(tx, command.shard_id)
+    try:
+        reply = await hands.ask(hands.codec.create_call(), _upload(hands, row))
+    except TransportFailed as error:
+        await _no_reply(hands, run, command, error)
+        return
+    points.reached("submit.after_reply")
+    found = hands.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
+    if isinstance(found, ApiError):
+        await _refused(hands, run, command, found)
+    else:
+        await confirm(hands, run, command.batch_id, found, verified=True)
+    points.reached("submit.after_outcome")
+
+
+async def _newest(hands: Hands) -> BatchView | None | ApiError:
+    """Ask for the newest batch of the account, ``None`` when it has none."""
+    reply = await hands.ask(hands.codec.list_call(after=None, limit=1))
+    page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
+    if isinstance(page, ApiError):
+        return page
+    return page.batches[0] if page.batches else None
+
+
+async def _write_intent(hands: Hands, run: RunRow, command: Submit, newest: BatchView | None) -> bool:
+    """Promise 2: intent before the call. False when another process has the lease or an unconfirmed create."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        if not runs.holds_lease(tx, run.run_id, hands.worker):
+            return False
+        if not runs.take_door(tx, hands.door, command.batch_id):
+            return False
+        batch = shards.batch(tx, command.batch_id)
+        shards.set_batch(
+            tx,
+            command.batch_id,
+            state=next_state(batch.state, BatchEvent.INTENT_WRITTEN),
+            newest_before=None if newest is None else newest.provider_batch_id,
+            newest_before_at=None if newest is None else newest.created_at,
+            submitting_at=now,
+            creates=batch.creates + 1,
+        )
+    return True
+
+
+def _upload(hands: Hands, row: ShardRow) -> Upload:
+    """Stream a shard from its segments, with its exact length known beforehand."""
+    codec = hands.codec
+    length = len(codec.batch_open()) + len(codec.batch_close()) + row.bytes
+    first = codec.batch_line_length(custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=True)
+    later = codec.batch_line_length(custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=False)
+    return Upload(chunks=_lines(hands, row), length=length + first - later)
+
+
+async def _lines(hands: Hands, row: ShardRow) -> AsyncIterator[bytes]:
+    codec, store = hands.codec, hands.store
+    pieces: list[bytes] = [codec.batch_open()]
+    size = 0
+    for ordinal, body in enumerate(shards.bodies(store, row.plan_id, row.members)):
+        line = codec.batch_line(
+            custom_id=custom_id(row.shard_id, ordinal), params=store.body(body.body_at), first=ordinal == 0
+        )
+        pieces.append(line)
+        size += len(line)
+        if size >= CHUNK_BYTES:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+        if ordinal == row.requests // 2:
+            points.reached("submit.half_sent")
+    pieces.append(codec.batch_close())
+    yield b"".join(pieces)
+
+
+async def confirm(hands: Hands, run: RunRow, batch_id: BatchId, found: BatchView, *, verified: bool) -> None:
+    """Write which provider batch it is, and free the door. ``verified``: the id came with the create's own reply."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        batch = shards.batch(tx, batch_id)
+        state = next_state(batch.state, found.event)
+        shards.set_batch(
+            tx,
+            batch_id,
+            state=state,
+            provider_batch_id=found.provider_batch_id,
+            verified=verified,
+            created_at=found.created_at,
+            expires_at=found.expires_at,
+            ended_at=found.ended_at,
+            next_at=now if state in READABLE else now + hands.retry_rules.poll_min,
+            not_found=0,
+            **shards.counts_values(found.counts),
+        )
+        runs.free_door(tx, hands.door, batch_id)
+        runs.welcome_back(tx, hands.door)
+        how = "accepted" if verified else "found again"
+        runs.note(tx, run.run_id, now, f"batch {found.provider_batch_id} {how}: {batch.total} requests")
+
+
+async def _no_reply(hands: Hands, run: RunRow, command: Submit, error: TransportFailed) -> None:
+    """The create was not answered: never sent, or a doubt."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        batch = shards.batch(tx, command.batch_id)
+        if error.sent:
+            _doubt(tx, batch, now)
+            runs.note(tx, run.run_id, now, f"{error.message}: asking what arrived", level="warning")
+            return
+        shards.set_batch(tx, command.batch_id, state=next_state(batch.state, BatchEvent.SEND_AGAIN))
+        runs.free_door(tx, hands.door, command.batch_id)
+        hands.stay_away(tx, now)
+        runs.note(tx, run.run_id, now, error.message, level="warning")
+
+
+def _doubt(tx: Transaction, batch: BatchRow, now: datetime) -> None:
+    """Promise 3: a lost reply is a doubt, not a failure."""
+    shards.set_batch(
+        tx,
+        batch.batch_id,
+        state=next_state(batch.state, BatchEvent.REPLY_LOST),
+        doubtful_at=now,
+        next_at=now + timedelta(seconds=RECONCILE_SECONDS),
+    )
+
+
+async def _refused(hands: Hands, run: RunRow, command: Submit, error: ApiError) -> None:
+    """The create was answered with a refusal. A server's own failure may still have created it: that is a doubt."""
+    now = await hands.clock.now()
+    broken = error.status >= 500 and error.status != 529
+    with hands.store.write() as tx:
+        batch = shards.batch(tx, command.batch_id)
+        if broken or error.refusal.retry is Retry.AFTER_RECONCILE:
+            _doubt(tx, batch, now)
+            runs.note(tx, run.run_id, now, f"create answered {error.status}: asking what arrived", level="warning")
+            return
+        runs.free_door(tx, hands.door, command.batch_id)
+        if error.refusal.retry is Retry.NEVER and not error.spend_limit and error.status not in (401, 402, 403):
+            # The batch as a whole is refused and nothing of it was bought; the run pauses with the provider's words.
+            shards.set_batch(
+                tx, command.batch_id, state=next_state(batch.state, BatchEvent.REFUSED), error=error.message
+            )
+        else:
+            shards.set_batch(tx, command.batch_id, state=next_state(batch.state, BatchEvent.SEND_AGAIN))
+    await hands.stumble(run, error)
+
+
+# reconciling
+
+
+async def reconcile(hands: Hands, run: RunRow, command: Reconcile) -> None:
+    """Ask whether a create arrived, and decide: found, wait, or send again."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        batch = shards.batch(tx, command.batch_id)
+        if batch.state is BatchState.SUBMITTING:
+            _doubt(tx, batch, now)
+            batch = shards.batch(tx, command.batch_id)
+        if not runs.take_door(tx, hands.door, batch.batch_id):
+            # Another create is unconfirmed; this doubt came back (its batch proved foreign) and waits for its turn.
+            shards.set_batch(tx, batch.batch_id, next_at=now + timedelta(seconds=RECONCILE_SECONDS))
+            return
+    try:
+        candidates = await _candidates(hands, batch)
+        if not isinstance(candidates, ApiError):
+            points.reached("reconcile.after_list")
+            await _decide(hands, run, command, batch, candidates)
+            points.reached("reconcile.after_outcome")
+            return
+    except TransportFailed as error:
+        await hands.stumble(run, error)
+        return
+    await hands.stumble(run, candidates)
+
+
+async def _candidates(hands: Hands, batch: BatchRow) -> list[BatchView] | ApiError:
+    """List what may be ours: newer than the newest we saw before, of our count, unknown to us, not proved foreign.
+
+    Newest first. Times are the provider's own: ours is never compared with them.
+    """
+    found: list[BatchView] = []
+    after: str | None = None
+    for _ in range(LIST_PAGES_MAX):
+        reply = await hands.ask(hands.codec.list_call(after=after, limit=LIST_LIMIT))
+        page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
+        if isinstance(page, ApiError):
+            return page
+        for view in page.batches:
+            if view.provider_batch_id == batch.newest_before:
+                continue
+            if batch.newest_before_at is not None and view.created_at < batch.newest_before_at:
+                return await _unknown(hands, batch, found)
+            if view.counts.total == batch.total and view.provider_batch_id not in batch.rejected.split():
+                found.append(view)
+        after = page.next_after
+        if after is None:
+            break
+    return await _unknown(hands, batch, found)
+
+
+async def _unknown(hands: Hands, batch: BatchRow, found: list[BatchView]) -> list[BatchView]:
+    with hands.store.read() as tx:
+        known = shards.known_provider_ids(tx, batch.provider, [view.provider_batch_id for view in found])
+    return [view for view in found if view.provider_batch_id not in known]
+
+
+async def _decide(
+    hands: Hands, run: RunRow, command: Reconcile, batch: BatchRow, candidates: list[BatchView]
+) -> None:
+    """Look into what is over; take what is left; with nothing left, wait or send again."""
+    left: list[BatchView] = []
+    for view in candidates:
+        if FOUND[view.event] not in READABLE or view.archived:
+            left.append(view)
+            continue
+        whose = await look_inside(hands, view.provider_batch_id, command.shard_id)
+        if whose is True:
+            await confirm(hands, run, command.batch_id, view, verified=True)
+            return
+        if whose is False:
+            await _reject(hands, batch, view.provider_batch_id)
+        else:
+            left.append(view)
+    if left:
+        # Not over yet, so nothing tells whose it is: take the oldest, and look inside when it has ended.
+        await confirm(hands, run, command.batch_id, left[-1], verified=False)
+        return
+    await _none_found(hands, run, command)
+
+
+async def look_inside(hands: Hands, provider_batch_id: str, shard_id: ShardId) -> bool | None:
+    """Say whether a batch that is over carries our shard's ids; ``None`` when its results cannot be read now."""
+    try:
+        async for line in result_lines(hands, provider_batch_id):
+            if isinstance(line, ApiError):
+                return None
+            return ordinal_of(line.custom_id, shard_id) is not None
+    except TransportFailed:
+        return None
+    return None
+
+
+async def _reject(hands: Hands, batch: BatchRow, provider_batch_id: str) -> None:
+    with hands.store.write() as tx:
+        rejected = shards.batch(tx, batch.batch_id).rejected
+        shards.set_batch(tx, batch.batch_id, rejected=f"{rejected} {provider_batch_id}".strip())
+
+
+async def _none_found(hands: Hands, run: RunRow, command: Reconcile) -> None:
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        batch = shards.batch(tx, command.batch_id)
+        assert batch.doubtful_at is not None
+        if not believed_lost(hands.retry_rules, doubtful_at=batch.doubtful_at, now=now):
+            shards.set_batch(tx, command.batch_id, next_at=now + timedelta(seconds=RECONCILE_SECONDS))
+            return
+        shards.set_batch(
+            tx, command.batch_id, state=next_state(batch.state, BatchEvent.SEND_AGAIN), doubtful_at=None, next_at=None
+        )
+        runs.free_door(tx, hands.door, command.batch_id)
+        runs.note(tx, run.run_id, now, f"shard {batch.shard_id} never arrived: it may be sent again")
+        if not command.resend:
+            drop(hands, tx, run, shards.shard(tx, batch.shard_id), now)
+
+
+def foreign(tx: Transaction, batch: BatchRow, now: datetime) -> None:
+    """A batch that we took for ours carries other ids: back into doubt, and not that one again."""
+    assert not batch.verified
+    shards.set_batch(
+        tx,
+        batch.batch_id,
+        state=next_state(batch.state, BatchEvent.PROVED_FOREIGN),
+        provider_batch_id=None,
+        rejected=f"{batch.rejected} {batch.provider_batch_id}".strip(),
+        created_at=None,
+        ended_at=None,
+        expires_at=None,
+        next_at=now,
+        doubtful_at=batch.doubtful_at or now,
+    )

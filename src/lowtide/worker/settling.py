@@ -1,0 +1,38 @@
+"""What an outcome costs and what becomes of its request: the same for both lanes."""
+
+from datetime import date
+
+from lowtide.catalog import Lane
+from lowtide.errors import PriceUnknown
+from lowtide.money import Nanos
+from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded
+from lowtide.worker.hands import Hands
+
+
+def price(hands: Hands, answer: Succeeded, asked_model: str, lane: Lane, day: date) -> tuple[Nanos, str]:
+    """Price an answer from its own usage, on the lane and the day it was bought. Gives the cost and a note, or "".
+
+    The model that answered is billed; one that the catalog does not know is billed as the one asked for, with a note.
+    A batch answer that the provider says it served on another tier is priced there, with a note.
+    """
+    tier = answer.usage.service_tier
+    note = ""
+    if lane is Lane.BATCH and tier is not None and tier != "batch":
+        lane, note = Lane.REALTIME, f"{answer.model} was served on tier {tier} though it was in a batch"
+    try:
+        sheet = hands.catalog.sheet(hands.codec.provider, answer.model or asked_model, lane, day)
+    except PriceUnknown:
+        sheet = hands.catalog.sheet(hands.codec.provider, asked_model, lane, day)
+        note = f"{answer.model} answered for {asked_model}; its price is unknown, so {asked_model}'s is booked"
+    return sheet.cost_nanos(answer.usage), note
+
+
+def request_state(outcome: Outcome, *, retry: bool, canceling: bool) -> str:
+    """Give a request's state after an outcome."""
+    match outcome:
+        case Succeeded():
+            return "succeeded"
+        case Canceled() | Expired() if canceling:
+            return "canceled"
+        case Errored() | Canceled() | Expired():
+            return "retry" if retry and not canceling else "failed"

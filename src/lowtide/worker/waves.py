@@ -1,0 +1,130 @@
+"""Later waves: made from the finished texts of earlier ones, by the workload that is named in the plan.
+
+Needs the store and the installed workload, never the input folder. A wave that was broken off is dropped and made again
+from the start: nothing of it was sent, and the same answers make the same requests.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import msgspec
+
+from lowtide import points
+from lowtide.dispatch import MakeWave, PlanId, RunState
+from lowtide.errors import NotFound
+from lowtide.providers import Codec
+from lowtide.request import Request, RequestKey
+from lowtide.result import Succeeded
+from lowtide.spool import Scales, seal, spool
+from lowtide.store import Store, answers, plans, runs
+from lowtide.store.runs import RunRow
+from lowtide.worker.hands import Hands
+from lowtide.workload import Answer, Scope, Workload
+
+ANSWERS_KEPT = 2000
+
+
+class StoredAnswers:
+    """Finished answers by key, read from the store as they are asked for; the last ones are kept."""
+
+    def __init__(self, store: Store, codec: Codec, plan_id: PlanId) -> None:
+        self._store = store
+        self._codec = codec
+        self._plan_id = plan_id
+        self._kept: OrderedDict[RequestKey, Answer | None] = OrderedDict()
+
+    def get(self, key: RequestKey) -> Answer | None:
+        """Give the answer of ``key``, or ``None`` when that request is not finished."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        found = self._read(key)
+        self._kept[key] = found
+        if len(self._kept) > ANSWERS_KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    def _read(self, key: RequestKey) -> Answer | None:
+        with self._store.read() as tx:
+            row = answers.by_key(tx, self._plan_id, key)
+        if row is None:
+            return Answer(text=None, reason="it was not asked for")
+        if row.state == "succeeded":
+            assert row.answer_at is not None
+            return answered(self._codec, self._store.body(row.answer_at))
+        if row.state in ("failed", "canceled"):
+            return Answer(text=None, reason=row.message or row.code)
+        return None
+
+
+def answered(codec: Codec, message: bytes) -> Answer:
+    """Give the text of a kept message; an answer without text is a gap with its reason."""
+    outcome = codec.decode_message(status=200, headers={}, body=message)
+    assert isinstance(outcome, Succeeded), "what was kept was an answer"
+    if outcome.text.strip():
+        return Answer(text=outcome.text)
+    return Answer(text=None, reason=f"the answer has no text ({outcome.stop_reason})")
+
+
+def scope_of(row: plans.PlanRow) -> Scope:
+    """Read what the plan keeps of its workload."""
+    return msgspec.msgpack.decode(row.scope, type=Scope)
+
+
+def pack_scope(scope: Scope) -> bytes:
+    """Write it."""
+    return msgspec.msgpack.encode(scope)
+
+
+def workload_of(hands: Hands, run: RunRow) -> Workload:
+    """Find the run's workload. Raises: NotFound when it is not installed here."""
+    try:
+        return hands.workloads[run.workload]
+    except KeyError:
+        raise NotFound(
+            f"the workload {run.workload!r} of run {run.run_id} is not installed here",
+            hint="install the package that brings it",
+        ) from None
+
+
+async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
+    """Make a later wave and seal it."""
+    now = await hands.clock.now()
+    with hands.store.read() as tx:
+        plan_row = plans.find_plan(tx, run.plan_id)
+        first_seq = plans.last_seq(tx, run.plan_id) + 1
+    assert plan_row is not None
+    with hands.store.write() as tx:
+        plans.drop_wave(tx, run.plan_id, command.wave)
+    stored = StoredAnswers(hands.store, hands.codec, run.plan_id)
+    workload = workload_of(hands, run)
+
+    def gaps(request: Request) -> Iterable[RequestKey]:
+        """Promise of B3: what is missing is named."""
+        for key in request.depends_on:
+            found = stored.get(key)
+            if found is None or found.text is None:
+                yield key
+
+    made = spool(
+        hands.store,
+        Scales(hands.codec, hands.catalog, now.date()),
+        workload.next_wave(scope_of(plan_row), command.wave, stored),
+        plan_id=run.plan_id,
+        wave=command.wave,
+        first_seq=first_seq,
+        writer=hands.worker,
+        now=now,
+        gaps=gaps,
+    )
+    with hands.store.write() as tx:
+        if made.problems:
+            reason = f"wave {command.wave + 1} cannot be made: {made.problems[0]}"
+            runs.set_state(tx, run.run_id, RunState.PAUSED, reason=reason)
+            runs.note(tx, run.run_id, now, reason, level="alarm")
+            return
+        seal(tx, run.plan_id, command.wave, made)
+        runs.set_wave(tx, run.run_id, command.wave)
+        count = made.next_seq - made.first_seq
+        runs.note(tx, run.run_id, now, f"wave {command.wave + 1} made: {count} requests")
+    points.reached("wave.after_seal")
