@@ -429,7 +429,9 @@ async def create_batch(call: Call) -> Reply:
     """POST /v1/messages/batches: the envelope is checked at once, each item's params only in the results."""
     world, options = call.world, call.world.options
     _check_declared(call, options.batch_bytes_max)
-    intake = ItemIntake(replace(call.context, batch=True), world.terms)
+    intake = ItemIntake(
+        replace(call.context, batch=True), world.terms, refuse_unsupported=options.unknowns.unsupported_in_batch_at_create
+    )
     await _read_envelope(call, intake)
     columns = intake.columns
     if not len(columns):
@@ -636,6 +638,11 @@ ROUTES: Final = [
 ]
 
 
+async def wrong_method(_call: Call) -> Reply:
+    """A path of ours with a method that it does not have."""
+    raise ApiError(405, "Method Not Allowed")
+
+
 async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
     """Any path that is not ours."""
     reply = await door(not_found)(Request(scope, receive, send))
@@ -666,9 +673,9 @@ def create_app(world: World) -> ASGIApp:
             if cut is None:
                 raise
             await cut()
-        except HTTPException as error:
-            refusal = ApiError(error.status_code, str(error.detail))
-            await _refusal(refusal, world.ids.next("req"))(scope, receive, send)
+        except HTTPException:
+            reply = await door(wrong_method)(Request(scope, receive, send))
+            await reply(scope, receive, send)
         except ClientDisconnect:
             return
 

@@ -28,7 +28,7 @@ from lowtide_simulator.models import Model
 from lowtide_simulator.shapes import ShapeError
 from lowtide_simulator.spool import Spool
 from lowtide_simulator.usage import Usage
-from lowtide_simulator.validation import Context, UnknownModelError
+from lowtide_simulator.validation import Context, UnknownModelError, UnsupportedInBatchError
 
 DAY: Final = 86_400 * SECOND
 ARCHIVE: Final = 29 * DAY
@@ -164,8 +164,9 @@ class Columns:
 class ItemIntake:
     """Takes items as they arrive and does what the provider would do later: check, count, and answer them."""
 
-    def __init__(self, context: Context, terms: Terms) -> None:
+    def __init__(self, context: Context, terms: Terms, *, refuse_unsupported: bool = False) -> None:
         self.columns = Columns()
+        self._refuse_unsupported = refuse_unsupported
         self.context = context
         self._terms = terms
         self._kinds: dict[Kind, int] = {}
@@ -180,6 +181,8 @@ class ItemIntake:
         try:
             work = work_of(params, self.context, self._terms.seed, self._terms.chances)
         except ShapeError as error:
+            if self._refuse_unsupported and isinstance(error, UnsupportedInBatchError):
+                raise ShapeError(f"requests.{index}.params.{error.path}", error.message) from error
             self._problem(index, params, Problem("invalid_request_error", str(error)))
             return
         except UnknownModelError as error:

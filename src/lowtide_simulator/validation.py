@@ -342,18 +342,22 @@ def _new_version_blocks(turn: dict[str, Any], path: str) -> None:
             raise ShapeError(join(where, "text.citations"), "citations are not permitted in user turns")
 
 
+class UnsupportedInBatchError(ShapeError):
+    """Good on the Messages API and not in a batch (section 1.6); when it is refused is not known."""
+
+
 def _lane_rules(body: dict[str, Any], context: Context) -> None:
     if not context.batch:
         if body.get("speed") == "fast" and not BY_NAME[body["model"]].fast:
             raise ShapeError("speed", "fast mode is not supported on this model")
         return
     if body.get("stream"):
-        raise ShapeError("stream", "streaming is not supported in message batches")
+        raise UnsupportedInBatchError("stream", "streaming is not supported in message batches")
     if body["max_tokens"] == 0:
-        raise ShapeError("max_tokens", "max_tokens 0 is not supported in message batches")
+        raise UnsupportedInBatchError("max_tokens", "max_tokens 0 is not supported in message batches")
     for name in UNSUPPORTED_IN_BATCH:
         if body.get(name) not in (None, "standard"):
-            raise ShapeError(name, f"{name} is not supported in message batches")
+            raise UnsupportedInBatchError(name, f"{name} is not supported in message batches")
     if "betas" in body:
         raise ShapeError("betas", "Extra inputs are not permitted")
 
