@@ -77,9 +77,7 @@ class KnownShard:
     @property
     def open(self) -> bool:
         """Say whether something may still come of it. A doubt stays, but nothing more will come."""
-        if any(batch.role is Role.SUSPECT for batch in self.batches):
-            return True
-        if any(batch.role is Role.DUPLICATE and not batch.landed for batch in self.batches):
+        if any(batch.role in (Role.SUSPECT, Role.DUPLICATE) and not batch.landed for batch in self.batches):
             return True
         return self.state not in (AttemptState.LANDED, AttemptState.DROPPED, AttemptState.DOUBTFUL)
 

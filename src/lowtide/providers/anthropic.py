@@ -28,6 +28,7 @@ from lowtide.usage import Usage
 # The oldest version still takes every body the newest takes, and sampling parameters besides (checked 2026-11-21).
 API_VERSION: Final = "2023-06-01"
 CUSTOM_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+LINE_HEAD: Final = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"')
 BATCHES: Final = "/v1/messages/batches"
 OPEN, CLOSE = b'{"requests":[', b"]}"
 LINE_START, LINE_MIDDLE, LINE_END = b'{"custom_id":"', b'","params":', b"}"
@@ -157,6 +158,9 @@ class AnthropicCodec:
 
 # ---------------------------------------------------------------- answers
 
+# What decoding raises for bytes of another shape; the last for JSON nested thousands of levels deep.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -255,7 +259,7 @@ def _try(decode: Callable[[bytes], Read], body: bytes) -> Read | None:
     """Decode, or give ``None`` for bytes that are not of that shape."""
     try:
         return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -263,12 +267,21 @@ def read_result_line(line: bytes) -> ResultLine:
     """Read one line of a results file; see ``Codec.decode_result_line``."""
     try:
         found = _decode_line(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        named = _try(_decode_name, line)
-        if named is None:
+    except UNREADABLE as error:
+        custom_id = _name_of(line, error)
+        if custom_id is None:
             raise ValueError(f"not a result line: {error}") from error
-        return ResultLine(custom_id=named.custom_id, outcome=Errored(code="row_unreadable", message=str(error)))
+        return ResultLine(custom_id=custom_id, outcome=Errored(code="row_unreadable", message=str(error)))
     return ResultLine(custom_id=found.custom_id, outcome=_read_result(found.result))
+
+
+def _name_of(line: bytes, error: Exception) -> str | None:
+    """Read only whose line it is. A line too deep for the decoder is whole all the same: its head is enough."""
+    if isinstance(error, RecursionError):
+        head = LINE_HEAD.match(line)
+        return head[1].decode() if head else None
+    named = _try(_decode_name, line)
+    return named.custom_id if named is not None else None
 
 
 def _read_result(result: _Succeeded | _Errored | _Canceled | _Expired) -> Outcome:
@@ -288,7 +301,7 @@ def read_message(message: bytes) -> Outcome:
     """Read a message object; one that cannot be read, or has no usage, is ``Errored(code="row_unreadable")``."""
     try:
         found = _decode_message(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return Errored(code="row_unreadable", message=str(error))
     blocks = found.content
     if len(blocks) == 1 and blocks[0].type == "text":

@@ -113,10 +113,15 @@ def read_body(params: bytes) -> BodyFacts | tuple[str, ...]:
     """Read what must be known of ``params``, or say all that is wrong with it; see ``Codec.read_body``."""
     try:
         body = _decode_params(params)
+        return _problems(body) or _facts(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return (f"not a JSON object: {error}",)
-    if problems := _problems(body):
-        return problems
+    except RecursionError:
+        return ("nested too deeply to be read",)
+
+
+def _facts(body: _Params) -> BodyFacts:
+    """Walk through a body that has no problem of ours."""
     seen = _Seen()
     seen.add_mark(body.cache_control)
     _walk(seen, body.system)
@@ -261,8 +266,8 @@ READERS: Final[dict[str, Callable[[_Seen, dict[str, Any]], None]]] = {
 
 
 def _lengths(text: str) -> tuple[int, int]:
-    """Count the UTF-8 bytes of a text and those outside ASCII. Lone surrogates count three bytes each."""
+    """Count the UTF-8 bytes of a text and those outside ASCII."""
     if text.isascii():
         return len(text), 0
-    encoded = text.encode(errors="surrogatepass")
+    encoded = text.encode()
     return len(encoded), len(encoded.translate(None, _ASCII))

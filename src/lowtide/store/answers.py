@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, case, func, select
+from sqlalchemy import and_, case, func, select
 
 from lowtide.dispatch import PlanId
 from lowtide.money import Nanos
@@ -197,7 +197,7 @@ def stop_reasons(tx: Transaction, plan_id: PlanId) -> dict[str, int]:
         .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "succeeded")
         .group_by(ATTEMPTS.c.code)
     )
-    return dict(rows.tuples())
+    return dict(rows.tuples().all())
 
 
 def plan_of_run(tx: Transaction, run_id: str) -> str:
@@ -206,7 +206,7 @@ def plan_of_run(tx: Transaction, run_id: str) -> str:
     return found
 
 
-def _finished(row: Row[Any]) -> Finished:
+def _finished(row: Any) -> Finished:  # noqa: ANN401 a row of many columns
     return Finished(
         seq=row.seq,
         wave=row.wave,

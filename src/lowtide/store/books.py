@@ -245,7 +245,11 @@ def imbalances(tx: Transaction) -> list[Imbalance]:
         )
     }
     held_rows = dict(
-        tx.execute(select(HOLDS.c.account_id, func.sum(HOLDS.c.remaining_nanos)).group_by(HOLDS.c.account_id)).tuples()
+        tx.execute(
+            select(HOLDS.c.account_id, func.sum(HOLDS.c.remaining_nanos)).group_by(HOLDS.c.account_id)
+        )
+        .tuples()
+        .all()
     )
     held = {"payers": 0, "payees": 0}
     spent = {"payers": 0, "payees": 0}

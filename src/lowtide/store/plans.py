@@ -123,7 +123,9 @@ def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[
             select(REQUESTS.c.key, REQUESTS.c.seq).where(
                 REQUESTS.c.plan_id == plan_id, REQUESTS.c.key.in_([row.key for row in rows])
             )
-        ).tuples()
+        )
+        .tuples()
+        .all()
     )
     return [row.key for row in rows if seqs.get(row.key) != row.seq]
 

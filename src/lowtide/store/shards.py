@@ -267,7 +267,7 @@ def tries_of(tx: Transaction, plan_id: PlanId, members: "array[int]") -> dict[in
         REQUESTS.c.seq <= members[-1],
         REQUESTS.c.tries > 0,
     )
-    return dict(tx.execute(query).tuples())
+    return dict(tx.execute(query).tuples().all())
 
 
 def ceilings_of(tx: Transaction, plan_id: PlanId, seqs: Sequence[int]) -> list[int]:
@@ -394,7 +394,7 @@ def landed_counts(tx: Transaction, run_id: str) -> dict[str, int]:
         .where(SHARDS.c.run_id == run_id)
         .group_by(ATTEMPTS.c.shard_id)
     )
-    return dict(tx.execute(query).tuples())
+    return dict(tx.execute(query).tuples().all())
 
 
 def next_look(tx: Transaction, run_id: str) -> datetime | None:
