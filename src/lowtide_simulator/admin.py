@@ -3,6 +3,7 @@
 Law: nothing here is part of the provider's API; no key is asked for, and nothing is billed or limited.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Final
@@ -79,8 +80,22 @@ async def sleep(world: World, request: Request) -> Reply:
     until = parse_instant(body["until"])
     lease = float(body.get("lease_seconds", LEASE_SECONDS))
     wait = float(body.get("wait_seconds", WAIT_SECONDS))
-    reached = await world.sleep(client, until, lease, wait)
+    sleeping = asyncio.ensure_future(world.sleep(client, until, lease, wait))
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((sleeping, leaving), return_when=asyncio.FIRST_COMPLETED)
+        reached = sleeping.done() and sleeping.result()
+    finally:
+        # A client that was killed in its sleep must not hold the clock for the others.
+        sleeping.cancel()
+        leaving.cancel()
     return json_reply(_clock(world, reached=reached))
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client's connection has closed."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def forget_client(world: World, request: Request) -> Reply:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from lowtide_simulator.app import CUT, create_app
 from lowtide_simulator.world import World
 
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
 RESET: Final = struct.pack("ii", 1, 0)
-FLUSH_TURNS: Final = 200
+FLUSH_SECONDS: Final = 5.0
 
 
 class CuttableProtocol(HttpToolsProtocol):
@@ -33,18 +38,28 @@ class CuttableProtocol(HttpToolsProtocol):
 
     async def cut(self) -> None:
         """Let what was written leave, then reset the connection."""
-        for _ in range(FLUSH_TURNS):
-            await asyncio.sleep(0)
-            if self.transport.is_closing() or not self.transport.get_write_buffer_size():
+        raw: Any = self.transport.get_extra_info("socket")
+        deadline = asyncio.get_running_loop().time() + FLUSH_SECONDS
+        await asyncio.sleep(0)
+        while not self.transport.is_closing() and asyncio.get_running_loop().time() < deadline:
+            if not self.transport.get_write_buffer_size() and not _unsent(raw.fileno()):
                 break
+            await asyncio.sleep(0.001)
         if not self.transport.is_closing():
-            raw: Any = self.transport.get_extra_info("socket")
             duplicate = socket.socket(fileno=os.dup(raw.fileno()))
             duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             duplicate.close()
             self.transport.abort()
         for _ in range(3):
             await asyncio.sleep(0)  # Uvicorn must see the loss, or it would answer 500.
+
+
+def _unsent(number: int) -> int:
+    """Bytes that the kernel has not delivered yet; a reset would drop them. 0 where the system cannot say."""
+    if sys.platform != "linux":
+        return 0
+    (count,) = struct.unpack("i", fcntl.ioctl(number, termios.TIOCOUTQ, bytes(4)))
+    return int(count)
 
 
 class Server(uvicorn.Server):

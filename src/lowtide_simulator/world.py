@@ -218,6 +218,8 @@ class World:
             gone = False
         finally:
             self.sleepers.get_up(client, wake, gone=gone)
+            if gone:
+                self.jump_if_all_asleep()
         return until <= self.now()
 
     # -------------------------------------------------------------- batches
