@@ -79,7 +79,7 @@ class Facts:
     long_ends: date | None = None  # first day without a tier for long prompts, where the package gives none
 
 
-def _old(**facts: Any) -> Facts:
+def _old(**facts: Any) -> Facts:  # noqa: ANN401 - the fields of Facts, which checks them
     """Describe a model of the older generations: up to 4.5, 200,000 tokens, sampling allowed, no US price."""
     common = {
         "context_tokens": 200_000,

@@ -70,7 +70,7 @@ class AnthropicCodec:
 
     def decode_message(self, *, status: int, headers: Mapping[str, str], body: bytes) -> Outcome | ApiError:
         """Read the reply of a real-time generation."""
-        if status != 200:  # noqa: PLR2004
+        if status != 200:
             return self.decode_error(status=status, headers=headers, body=body)
         return read_message(body)
 
@@ -102,7 +102,7 @@ class AnthropicCodec:
 
     def list_call(self, *, after: str | None, limit: int) -> CallParts:
         """Ask for a page of batches, newest first; ``limit`` from 1 to 1000."""
-        assert 1 <= limit <= 1000, "the provider gives at most 1000 batches a page"  # noqa: PLR2004
+        assert 1 <= limit <= 1000, "the provider gives at most 1000 batches a page"
         follow = f"&after_id={quote(after, safe='')}" if after is not None else ""
         return CallParts(method="GET", path=f"{BATCHES}?limit={limit}{follow}")
 
@@ -122,14 +122,14 @@ class AnthropicCodec:
 
     def decode_batch(self, *, status: int, headers: Mapping[str, str], body: bytes) -> BatchView | ApiError:
         """Read a batch object. A 200 that cannot be read is a refusal to be cleared up by asking again."""
-        if status != 200:  # noqa: PLR2004
+        if status != 200:
             return self.decode_error(status=status, headers=headers, body=body)
         batch = _try(_decode_batch, body)
         return _unreadable(headers, body) if batch is None else _view(batch)
 
     def decode_page(self, *, status: int, headers: Mapping[str, str], body: bytes) -> BatchPage | ApiError:
         """Read a page of a listing."""
-        if status != 200:  # noqa: PLR2004
+        if status != 200:
             return self.decode_error(status=status, headers=headers, body=body)
         page = _try(_decode_page, body)
         if page is None:
@@ -388,7 +388,8 @@ def read_error(*, status: int, headers: Mapping[str, str], body: bytes, now: dat
         message = body.decode(errors="replace").strip()[:MESSAGE_LENGTH_MAX] or f"HTTP {status} without a body"
         meaning, detail, request_id = _bare_refusal(status, code), None, ""
     else:
-        code, message, request_id = found.error.type, found.error.message, found.request_id or ""
+        code, request_id = found.error.type, found.request_id or ""
+        message = found.error.message or f"HTTP {status} without a message"
         detail = found.error.details.error_code if found.error.details is not None else None
         meaning = refusal(code)
     spend_limit = detail in SPEND_CODES or code == "billing_error" or message.startswith(SPEND_MESSAGES)
@@ -405,11 +406,11 @@ def read_error(*, status: int, headers: Mapping[str, str], body: bytes, now: dat
 
 def _bare_refusal(status: int, code: str) -> Refusal:
     """Say what a reply without Anthropic's error body means: it is the word of an edge or a proxy, not of the API."""
-    if status >= 500 and status != 529:  # noqa: PLR2004
+    if status >= 500 and status != 529:
         return DOUBT  # Promise 3: the API behind it may have done the work.
     if code in CODES.values():
         return refusal(code)
-    return FINAL_REFUSAL if 400 <= status < 500 else DOUBT  # noqa: PLR2004
+    return FINAL_REFUSAL if 400 <= status < 500 else DOUBT
 
 
 def _unreadable(headers: Mapping[str, str], body: bytes) -> ApiError:

@@ -9,6 +9,7 @@ from lowtide.catalog import Lane, TokenKind
 from lowtide.catalog.parse import parse
 from lowtide.errors import PriceUnknown
 
+LIMIT = '[[limit]]\nprovider = "a"\nname = "body_bytes"\namount = 1\neffective_from = 2026-01-02\n'
 MODEL = """
 [[model]]
 provider = "own"
@@ -138,13 +139,9 @@ def test_limits_are_read_and_the_later_file_wins() -> None:
         ("[model]\nname = 1", "f0.toml: model: one table where a list is due\n  hint: write [[model]]"),
         ("[[prices]]\na = 1", "f0.toml: prices: no such section\n  hint: there are model, price, limit"),
         ("x = ", "f0.toml: not TOML: "),
-        ('[[limit]]\nprovider = "a"\nname = "body_bytes"\namount = 0\neffective_from = 2026-01-01', "amount is 0"),
-        (
-            '[[limit]]\nprovider = "a"\nname = "body_bytes"\namount = 1\neffective_from = 2026-01-02\n'
-            + "effective_to = 2026-01-01",
-            "effective_to 2026-01-01 is not after",
-        ),
-        ('[[limit]]\nprovider = "a"\nname = "patience"\namount = 1\neffective_from = 2026-01-01', "Invalid enum value"),
+        (LIMIT.replace("= 1\n", "= 0\n"), "limit 1: amount is 0"),
+        (LIMIT + "effective_to = 2026-01-01", "limit 1: effective_to 2026-01-01 is not after"),
+        (LIMIT.replace("body_bytes", "patience"), "limit 1: Invalid enum value"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(text: str, message: str) -> None:
