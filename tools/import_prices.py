@@ -81,7 +81,7 @@ class Facts:
 
 def _old(**facts: Any) -> Facts:  # noqa: ANN401 - the fields of Facts, which checks them
     """Describe a model of the older generations: up to 4.5, 200,000 tokens, sampling allowed, no US price."""
-    common = {
+    common: dict[str, Any] = {
         "context_tokens": 200_000,
         "output_tokens_max": 64_000,
         "tokenizer": "claude-3",
