@@ -21,6 +21,7 @@ class BatchFile:
     """Workload ``batch``. Uses no options: model and limits stand in the lines."""
 
     name = "batch"
+    goes_on = False  # a line that cannot be sent is mended or left out by choice, never by the way
 
     def accepts(self, source: Path) -> bool:
         """Accept a JSON-lines file with a ``custom_id`` line in its beginning, or the create call's body."""

@@ -22,6 +22,7 @@ class Table:
     """Workload ``table``."""
 
     name = "table"
+    goes_on = False  # a line that cannot be sent is mended or left out by choice, never by the way
 
     def accepts(self, source: Path) -> bool:
         """Accept a CSV or TSV file, or JSON lines that are no batch file."""

@@ -20,8 +20,9 @@ from lowtide.workloads.bpmn.delivery import write_document, write_indexes
 from lowtide.workloads.bpmn.frozen import Frame, Frozen, frame_of, freeze, name_keys
 from lowtide.workloads.bpmn.hierarchy import Forest, follow_calls, plan_waves
 from lowtide.workloads.bpmn.model import Model
+from lowtide.workloads.bpmn.parsing import FILE_BYTES_MAX
 from lowtide.workloads.bpmn.prompts import Draft, TemplateFailed
-from lowtide.workloads.bpmn.reader import FILE_BYTES_MAX, read_model
+from lowtide.workloads.bpmn.reader import read_model
 from lowtide.workloads.bpmn.sources import Setting, bpmn_files, is_bpmn, read_setting
 from lowtide.workloads.lines import unreadable
 
@@ -35,6 +36,7 @@ class Bpmn:
     """Workload ``bpmn``."""
 
     name = "bpmn"
+    goes_on = True  # one broken file leaves the others as they are
 
     def accepts(self, source: Path) -> bool:
         """Accept a BPMN file, or a folder that holds one at any depth."""
@@ -144,7 +146,7 @@ class BpmnReading:
         setting = read_setting(self._options)
         if isinstance(setting, list):
             yield from setting
-            self._scope = Scope(workload=Bpmn.name, frozen=b"", waves=0, title=self._source.name)
+            self._scope = self._nothing()
             return
         if not self._options.model:
             self._problems += 1
@@ -211,13 +213,10 @@ class BpmnReading:
         if models and not planned:
             what = f"the table of documents names nothing for any of {len(forest.nodes)} nodes"
             yield Problem(where=str(self._options.documents or self._source), what=what)
+        # A template that fails is found before the first request leaves here: nothing is planned with half a template.
         failures: set[Problem] = set()
         yield from _checked(frame, failures)
         waves = frame.numbers_by_wave()
-        for number in waves.get(0, ()):
-            draft = yield from _drafted(frame, number, failures)
-            if draft is not None:
-                yield _request(frame, number, text=frame.prompts.fill(draft, _never), depends_on=())
         later = []
         for wave in range(1, frame.waves):
             totals = _Totals()
@@ -226,6 +225,15 @@ class BpmnReading:
                 if draft is not None:
                     totals.add(frame, number, draft)
             later.append(totals.rows())
+        for number in _samples(frame, waves.get(0, ())):
+            yield from _drafted(frame, number, failures)
+        if failures:
+            self._scope = self._nothing()
+            return
+        for number in waves.get(0, ()):
+            draft = yield from _drafted(frame, number, failures)
+            if draft is not None:
+                yield _request(frame, number, text=frame.prompts.fill(draft, _never), depends_on=())
         warnings = [*(f"{model.file}: {text}" for model in models for text in model.warnings), *calls.warnings]
         self._scope = Scope(
             workload=Bpmn.name,
@@ -235,6 +243,10 @@ class BpmnReading:
             title=self._source.name,
             facts=self._facts(frame, warnings),
         )
+
+    def _nothing(self) -> Scope:
+        """Give the scope of an input of which nothing can be asked."""
+        return Scope(workload=Bpmn.name, frozen=b"", waves=0, title=self._source.name)
 
     def _facts(self, frame: Frame, warnings: list[str]) -> Mapping[str, str]:
         more = len(warnings) - WARNINGS_MAX
@@ -248,6 +260,15 @@ class BpmnReading:
             "language": frame.frozen.language,
             "warnings": json.dumps(kept, ensure_ascii=False),
         }
+
+
+def _samples(frame: Frame, numbers: Iterable[int]) -> Iterable[int]:
+    """Give one document of each kind of node and type: what is tried before the whole wave is made."""
+    found: dict[tuple[str, int], int] = {}
+    for number in numbers:
+        document = frame.frozen.planned[number]
+        found.setdefault((frame.forest.nodes[document.node].kind, document.row), number)
+    return found.values()
 
 
 def _checked(frame: Frame, failures: set[Problem]) -> Iterator[Problem]:

@@ -1,21 +1,19 @@
 """Bytes of one BPMN 2.0 file become a ``Model`` or one ``Problem`` that says why not. Nothing is opened here.
 
-The reader is our own, over ``defusedxml`` and expat: expat decides what is well-formed, ``defusedxml`` refuses entity
-bombs and external entities, and the rest is lenient, because real files come from fifty tools. What is mended (an id
+The reader is our own: ``parsing`` decides what is XML at all, and the rest
+is lenient, because real files come from fifty tools. What is mended (an id
 used twice, a reference to nothing) becomes a warning. Depth costs no stack: every walk is a loop.
 """
 
-import codecs
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
-from xml.etree.ElementTree import Element, ParseError
-
-import defusedxml  # type: ignore[import-untyped]  # it ships no types; what comes out of it is typed where it is used
-from defusedxml import ElementTree
+from xml.etree.ElementTree import Element
 
 from lowtide.errors import Problem
+from lowtide.workloads.bpmn.drafts import DATA_ELEMENTS, Draft, draft_node, kind_of, reference_name
 from lowtide.workloads.bpmn.model import (
     CONTAINER_KINDS,
     NOWHERE,
@@ -27,69 +25,13 @@ from lowtide.workloads.bpmn.model import (
     NodeKind,
     Pool,
 )
-
-FILE_BYTES_MAX: Final = 64_000_000
-"""Largest BPMN file that is read; the largest of 668 real ones has 0.5 MB."""
-
-NAME_CHARS_MAX: Final = 500
-TEXT_CHARS_MAX: Final = 20_000
-"""Longest name and longest documentation, annotation, condition or script that is kept; the rest is cut and said so."""
+from lowtide.workloads.bpmn.parsing import parse
+from lowtide.workloads.bpmn.text import clean, split, text_of
 
 BPMN_NAMESPACE: Final = "http://www.omg.org/spec/BPMN/20100524/MODEL"
 
-_MULTI_BYTE = {
-    # Declared encoding, as Python calls it -> what to try. Windows' larger sets are what many programs mean by the name.
-    "shift_jis": ("shift_jis", "cp932"),
-    "euc_kr": ("euc_kr", "cp949"),
-    "gb2312": ("gb2312", "gb18030"),
-    "gbk": ("gbk", "gb18030"),
-    "big5": ("big5", "cp950", "big5hkscs"),
-    **{
-        name: (name,)
-        for name in (
-            *("gb18030", "hz", "cp932", "cp949", "cp950", "big5hkscs", "johab", "euc_jp", "euc_jis_2004"),
-            *("euc_jisx0213", "shift_jis_2004", "shift_jisx0213", "iso2022_jp", "iso2022_jp_1", "iso2022_jp_2"),
-            *("iso2022_jp_2004", "iso2022_jp_3", "iso2022_jp_ext", "iso2022_kr", "utf_32", "utf_32_be", "utf_32_le"),
-        )
-    },
-}
-_EXPAT_READS = frozenset({"utf-8", "utf-16", "utf-16-be", "utf-16-le", "iso8859-1", "ascii"})
-_NOT_FOR_FILES = frozenset({"unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined", "utf-7"})
-_DECLARATION = re.compile(rb"""^(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
 _SPACED_NAMESPACE = re.compile(rb"""\sxmlns(?::([^\s=]+))?\s*=\s*(?:"([^"]*\s[^"]*)"|'([^']*\s[^']*)')""")
-_POSITION = re.compile(r":? *line \d+, column \d+$")
-
-# XML forbids most of these; U+FDD0 and U+FDD1 are kept free for marking places in prompts.
-_UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-_SPACE = re.compile(r"\s+")
-
-_DETAIL_ATTRIBUTES = frozenset(
-    {
-        *("implementation", "operationRef", "scriptFormat", "method", "ordering", "eventGatewayType", "instantiate"),
-        *("class", "delegateExpression", "expression", "type", "topic", "resultVariable", "decisionRef", "caseRef"),
-        *("assignee", "candidateUsers", "candidateGroups", "formKey", "formRef", "dueDate", "followUpDate", "priority"),
-        *("ruleFlowGroup", "taskName", "calledElementBinding", "calledElementVersion", "mapDecisionResult"),
-    }
-)
-_DETAIL_ELEMENTS = frozenset(
-    {"taskDefinition", "calledDecision", "formDefinition", "assignmentDefinition", "taskSchedule", "script"}
-)
-_TRIGGERS = {
-    "messageEventDefinition": ("message", "messageRef"),
-    "signalEventDefinition": ("signal", "signalRef"),
-    "errorEventDefinition": ("error", "errorRef"),
-    "escalationEventDefinition": ("escalation", "escalationRef"),
-    "compensateEventDefinition": ("compensation", "activityRef"),
-    "timerEventDefinition": ("timer", ""),
-    "conditionalEventDefinition": ("condition", ""),
-    "linkEventDefinition": ("link", ""),
-    "cancelEventDefinition": ("cancel", ""),
-    "terminateEventDefinition": ("terminate", ""),
-}
 _NAMED_ROOTS = frozenset({"message", "signal", "error", "escalation", "dataStore", "resource", "interface"})
-_DATA_ELEMENTS = frozenset(
-    {"dataObject", "dataObjectReference", "dataStoreReference", "dataInput", "dataOutput", "property"}
-)
 
 
 def read_model(content: bytes, *, file: str) -> Model | Problem:
@@ -98,10 +40,10 @@ def read_model(content: bytes, *, file: str) -> Model | Problem:
     UTF-8, UTF-16 and single-byte encodings are read as they are; declared multi-byte ones are transcoded first. A
     namespace that is no valid URI (a space in it) is a warning only: expat and the names inside do not mind.
     """
-    root = _parse(content, file=file)
+    root = parse(content, file=file)
     if isinstance(root, Problem):
         return root
-    namespace, name = _split(root.tag)
+    namespace, name = split(root.tag)
     if name != "definitions":
         hint = "a BPMN file's first element is `definitions`"
         return Problem(where=file, what=f"not a BPMN file: its first element is `{name[:80]}`", hint=hint)
@@ -116,18 +58,7 @@ def read_model(content: bytes, *, file: str) -> Model | Problem:
         return model
     prefix = (spaced[1] or b"").decode(errors="replace")
     warning = f"the namespace of prefix {prefix!r} has a space in it and is no valid URI; read all the same"
-    return _with_warning(model, warning)
-
-
-def _with_warning(model: Model, warning: str) -> Model:
-    return Model(
-        file=model.file,
-        nodes=model.nodes,
-        flows=model.flows,
-        messages=model.messages,
-        pools=model.pools,
-        warnings=(warning, *model.warnings),
-    )
+    return replace(model, warnings=(warning, *model.warnings))
 
 
 def _nothing(model: Model) -> str:
@@ -137,186 +68,13 @@ def _nothing(model: Model) -> str:
     return f"nothing to document: a collaboration without a process (pools: {names})"
 
 
-# --- From bytes to elements -------------------------------------------------------------------------------------------
-
-
-def _parse(content: bytes, *, file: str) -> Element | Problem:
-    if not content.strip(b" \t\r\n\xef\xbb\xbf"):
-        return Problem(where=file, what="the file is empty")
-    if len(content) > FILE_BYTES_MAX:
-        return Problem(where=file, what=f"{len(content):,} bytes; {FILE_BYTES_MAX:,} are the most that is read")
-    source = _transcoded(content, file=file)
-    if isinstance(source, Problem):
-        return source
-    try:
-        root: Element = ElementTree.fromstring(source)
-    except ParseError as error:
-        return _malformed(error, content, file=file)
-    except defusedxml.EntitiesForbidden as error:
-        hint = "write the text itself in place of the entity"
-        return Problem(where=file, what=f"declares the entity {error.name!r}; entities are refused", hint=hint)
-    except defusedxml.DefusedXmlException:
-        return Problem(where=file, what="refers to an external entity or DTD; these are refused")
-    except (ValueError, LookupError) as error:
-        return Problem(where=file, what=f"cannot be read as XML: {error}")
-    return root
-
-
-def _transcoded(content: bytes, *, file: str) -> bytes | str | Problem:
-    """Decode what expat cannot: declared multi-byte encodings and UTF-32. All else passes as it is."""
-    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return _decoded(content, encodings=("utf_32",), declared="UTF-32", file=file)
-    found = _DECLARATION.match(content)
-    if found is None:
-        return content
-    declared = found[1].decode()
-    hint = "save it as UTF-8 and say so in its first line"
-    try:
-        codec = codecs.lookup(declared)
-    except LookupError:
-        return Problem(where=f"{file}:1", what=f"declares the encoding {declared!r}, which is not known", hint=hint)
-    if codec.name in _EXPAT_READS:
-        return content
-    if codec.name in _MULTI_BYTE:
-        return _decoded(content, encodings=_MULTI_BYTE[codec.name], declared=declared, file=file)
-    if codec.name in _NOT_FOR_FILES or not _is_single_byte(codec):
-        return Problem(where=f"{file}:1", what=f"declares the encoding {declared!r}, which is not for files", hint=hint)
-    return content
-
-
-def _is_single_byte(codec: codecs.CodecInfo) -> bool:
-    if not getattr(codec, "_is_text_encoding", True):
-        return False
-    try:
-        return len(bytes(range(256)).decode(codec.name, errors="replace")) == 256
-    except UnicodeError:
-        return False
-
-
-def _decoded(content: bytes, *, encodings: Iterable[str], declared: str, file: str) -> str | Problem:
-    worst: UnicodeDecodeError | None = None
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError as error:
-            worst = error if worst is None or error.start > worst.start else worst
-    assert worst is not None, "there is at least one encoding to try"
-    line = content.count(b"\n", 0, worst.start) + 1
-    return Problem(where=f"{file}:{line}", what=f"bytes that are not valid in the declared encoding {declared}")
-
-
-def _malformed(error: ParseError, content: bytes, *, file: str) -> Problem:
-    line, column = error.position
-    cause = _POSITION.sub("", str(error))
-    if cause == "no element found":
-        cause = "it ends before its first element is closed"
-    elif "invalid token" in cause:
-        cause = _wrong_bytes(content, line=line) or cause
-    near = _excerpt(content, line=line, column=column)
-    return Problem(where=f"{file}:{line}", what=f"not well-formed XML: {cause} (column {column + 1}{near})")
-
-
-def _excerpt(content: bytes, *, line: int, column: int) -> str:
-    lines = content.split(b"\n", line)
-    if line > len(lines) or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ""
-    found = _clean(lines[line - 1].decode(errors="replace")[column : column + 40])
-    return f", at `{found}`" if found else ""
-
-
-def _wrong_bytes(content: bytes, *, line: int) -> str:
-    """Say that the bytes of ``line`` do not fit the declared encoding, or nothing when they do."""
-    found = _DECLARATION.match(content)
-    declared = found[1].decode() if found else "UTF-8"
-    lines = content.split(b"\n")
-    if line > len(lines):
-        return ""
-    try:
-        lines[line - 1].decode(declared)
-    except UnicodeDecodeError:
-        return f"bytes that are not valid in its encoding {declared}"
-    except LookupError:
-        return ""
-    return ""
-
-
-# --- From elements to a model -----------------------------------------------------------------------------------------
-
-
-def _split(tag: str) -> tuple[str, str]:
-    if tag.startswith("{"):
-        namespace, _, name = tag[1:].partition("}")
-        return namespace, name
-    return "", tag
-
-
-def _clean(text: str | None) -> str:
-    """Make one line of a name, without control characters, at most ``NAME_CHARS_MAX`` long."""
-    if not text:
-        return ""
-    line = _SPACE.sub(" ", _UNWANTED.sub("", text)).strip()
-    return line if len(line) <= NAME_CHARS_MAX else line[: NAME_CHARS_MAX - 1] + "…"
-
-
-def _block(text: str) -> str:
-    """Keep a longer text with its lines, without control characters, at most ``TEXT_CHARS_MAX`` long."""
-    lines = (line.rstrip() for line in _UNWANTED.sub("", text).replace("\r\n", "\n").strip().split("\n"))
-    whole = "\n".join(lines)
-    return whole if len(whole) <= TEXT_CHARS_MAX else whole[: TEXT_CHARS_MAX - 1] + "…"
-
-
-def _text_of(element: Element) -> str:
-    return _block("".join(element.itertext()))
-
-
-class _Draft:
-    """A node while its file is being read; references are still ids."""
-
-    __slots__ = (
-        *("annotations", "attached_ref", "calls", "default_ref", "details", "documentation", "given_id", "id", "kind"),
-        *(
-            "lane",
-            "name",
-            "parent",
-            "pool",
-            "read_refs",
-            "run_time",
-            "traits",
-            "trigger_refs",
-            "triggers",
-            "write_refs",
-        ),
-    )
-
-    def __init__(self, *, kind: NodeKind, given_id: str, name: str, parent: int) -> None:
-        self.kind = kind
-        self.given_id = given_id
-        self.id = given_id
-        self.name = name
-        self.parent = parent
-        self.attached_ref = ""
-        self.default_ref = ""
-        self.calls = ""
-        self.run_time = False
-        self.lane = ""
-        self.pool = ""
-        self.documentation: list[str] = []
-        self.annotations: list[str] = []
-        self.triggers: list[tuple[str, str]] = []
-        self.trigger_refs: list[tuple[str, str]] = []
-        self.traits: list[str] = []
-        self.details: list[tuple[str, str]] = []
-        self.read_refs: list[str] = []
-        self.write_refs: list[str] = []
-
-
 class _Assembly:
     """One file being read: what was collected in the walk, then joined by ``model``."""
 
     def __init__(self, *, file: str, namespace: str) -> None:
         self._file = file
         self._namespaces = {BPMN_NAMESPACE, namespace}
-        self._drafts: list[_Draft] = []
+        self._drafts: list[Draft] = []
         self._flows: list[tuple[int, Element]] = []
         self._messages: list[Element] = []
         self._participants: list[Element] = []
@@ -356,9 +114,10 @@ class _Assembly:
             name = self._bpmn_name(element)
             if name is None:
                 continue
-            kind = _kind(name, element)
+            kind = kind_of(name, element)
             if kind is not None and (kind in ROOT_KINDS) == (parent == NOWHERE):
-                index = self._begin(element, kind, parent)
+                index = len(self._drafts)
+                self._drafts.append(draft_node(element, kind, parent, self._bpmn_name, self._names))
                 if kind in CONTAINER_KINDS:
                     stack.extend((child, index) for child in reversed(element))
             elif name == "collaboration":
@@ -367,9 +126,7 @@ class _Assembly:
                 self._collect(name, element, parent)
 
     def _bpmn_name(self, element: Element) -> str | None:
-        if not isinstance(element.tag, str):
-            return None
-        namespace, name = _split(element.tag)
+        namespace, name = split(element.tag)
         return name if namespace in self._namespaces else None
 
     def _collect(self, name: str, element: Element, parent: int) -> None:
@@ -385,12 +142,12 @@ class _Assembly:
             case "association":
                 self._associations.append((element.get("sourceRef", ""), element.get("targetRef", "")))
             case "textAnnotation":
-                texts = [_text_of(child) for child in element if self._bpmn_name(child) == "text"]
+                texts = [text_of(child) for child in element if self._bpmn_name(child) == "text"]
                 self._annotations[element.get("id", "")] = "\n".join(text for text in texts if text)
             case "documentation" if parent != NOWHERE:
-                self._document(self._drafts[parent], element)
-            case _ if name in _NAMED_ROOTS or name in _DATA_ELEMENTS:
-                self._names[element.get("id", "")] = _reference_name(element)
+                self._drafts[parent].document(element)
+            case _ if name in _NAMED_ROOTS or name in DATA_ELEMENTS:
+                self._names[element.get("id", "")] = reference_name(element)
             case _:
                 pass
 
@@ -401,102 +158,14 @@ class _Assembly:
             for child in element:
                 match self._bpmn_name(child):
                     case "lane":
-                        name = _clean(child.get("name"))
+                        name = clean(child.get("name"))
                         stack.append((child, f"{path} / {name}" if path and name else path or name))
                     case "childLaneSet":
                         stack.append((child, path))
                     case "flowNodeRef":
-                        self._lanes.append((_clean(child.text), path))
+                        self._lanes.append((clean(child.text), path))
                     case _:
                         pass
-
-    def _document(self, draft: _Draft, element: Element) -> None:
-        text = _text_of(element)
-        if text:
-            draft.documentation.append(text)
-
-    def _begin(self, element: Element, kind: NodeKind, parent: int) -> int:
-        index = len(self._drafts)
-        draft = _Draft(kind=kind, given_id=_clean(element.get("id")), name=_clean(element.get("name")), parent=parent)
-        self._drafts.append(draft)
-        draft.attached_ref = element.get("attachedToRef", "")
-        draft.default_ref = element.get("default", "")
-        self._read_attributes(draft, element)
-        if kind in CONTAINER_KINDS:
-            children: Iterable[Element] = (child for child in element if self._own_part(child))
-        else:
-            children = element
-        for child in children:
-            self._read_part(draft, child)
-        return index
-
-    def _own_part(self, child: Element) -> bool:
-        name = self._bpmn_name(child)
-        return (
-            name is not None
-            and name != "documentation"
-            and (name.endswith("LoopCharacteristics") or name in ("extensionElements", "ioSpecification"))
-        )
-
-    def _read_attributes(self, draft: _Draft, element: Element) -> None:
-        for attribute, value in element.attrib.items():
-            _, name = _split(attribute)
-            if name in _DETAIL_ATTRIBUTES and value and not value.startswith("##"):
-                draft.details.append((name, _clean(value)))
-        called = element.get("calledElement") or element.get("calledChoreographyRef") or ""
-        if called:
-            _set_called(draft, called)
-        if element.get("cancelActivity") == "false" or element.get("isInterrupting") == "false":
-            draft.traits.append("non-interrupting")
-        if element.get("isForCompensation") == "true":
-            draft.traits.append("for-compensation")
-        for reference in (element.get("messageRef"),):
-            if reference:
-                draft.trigger_refs.append(("message", reference))
-
-    def _read_part(self, draft: _Draft, child: Element) -> None:
-        name = self._bpmn_name(child)
-        match name:
-            case None:
-                return
-            case "documentation":
-                self._document(draft, child)
-            case "extensionElements":
-                _read_extensions(draft, child)
-            case "multiInstanceLoopCharacteristics":
-                sequential = child.get("isSequential") == "true"
-                draft.traits.append("sequential-multi-instance" if sequential else "parallel-multi-instance")
-            case "standardLoopCharacteristics":
-                draft.traits.append("loop")
-            case "dataInputAssociation":
-                draft.read_refs.extend(_clean(part.text) for part in child if self._bpmn_name(part) == "sourceRef")
-            case "dataOutputAssociation":
-                draft.write_refs.extend(_clean(part.text) for part in child if self._bpmn_name(part) == "targetRef")
-            case "script" | "completionCondition" | "activationCondition" | "condition":
-                text = _text_of(child)
-                if text:
-                    draft.details.append((name, text))
-            case "potentialOwner" | "humanPerformer" | "performer":
-                text = _clean("".join(child.itertext()))
-                if text:
-                    draft.details.append((name, text))
-            case _ if name in _TRIGGERS:
-                self._read_trigger(draft, name, child)
-            case _ if name in _DATA_ELEMENTS:
-                self._names[child.get("id", "")] = _reference_name(child)
-            case _:
-                pass
-
-    def _read_trigger(self, draft: _Draft, name: str, element: Element) -> None:
-        kind, attribute = _TRIGGERS[name]
-        reference = element.get(attribute, "") if attribute else ""
-        if reference:
-            draft.trigger_refs.append((kind, reference))
-        elif kind == "link":
-            draft.triggers.append((kind, _clean(element.get("name")) or draft.name))
-        else:
-            parts = (_text_of(part) for part in element if self._bpmn_name(part) not in (None, "extensionElements"))
-            draft.triggers.append((kind, "; ".join(part for part in parts if part)))
 
     # Joining.
 
@@ -524,7 +193,7 @@ class _Assembly:
 
     def _find(self, reference: str, *, container: int = NOWHERE) -> int:
         """Find the node that a reference names: by id, or by what follows its prefix; the same container first."""
-        reference = _clean(reference)
+        reference = clean(reference)
         found = self._indices.get(reference) or self._indices.get(reference.rpartition(":")[2])
         if not found:
             return NOWHERE
@@ -537,7 +206,7 @@ class _Assembly:
         pools: dict[str, tuple[str, int]] = {}
         names: dict[int, str] = {}
         for element in self._participants:
-            name = _clean(element.get("name"))
+            name = clean(element.get("name"))
             process = self._find(element.get("processRef", ""))
             if process != NOWHERE and self._drafts[process].kind not in ROOT_KINDS:
                 process = NOWHERE
@@ -580,11 +249,11 @@ class _Assembly:
                     f"the sequence flow {identity or '(no id)'} names a {end} that is not in the file"
                 )
                 continue
-            conditions = [_text_of(part) for part in element if self._bpmn_name(part) == "conditionExpression"]
+            conditions = [text_of(part) for part in element if self._bpmn_name(part) == "conditionExpression"]
             yield Flow(
                 source=source,
                 target=target,
-                name=_clean(element.get("name")),
+                name=clean(element.get("name")),
                 condition=" ".join(text for text in conditions if text),
                 default=bool(identity) and identity in defaults,
             )
@@ -607,7 +276,7 @@ class _Assembly:
         for element in self._messages:
             source, source_name = self._message_end(element.get("sourceRef", ""), pools)
             target, target_name = self._message_end(element.get("targetRef", ""), pools)
-            name = _clean(element.get("name")) or self._names.get(element.get("messageRef", ""), "")
+            name = clean(element.get("name")) or self._names.get(element.get("messageRef", ""), "")
             if source_name or target_name:
                 yield Message(name=name, source=source, source_name=source_name, target=target, target_name=target_name)
 
@@ -621,7 +290,7 @@ class _Assembly:
             return NOWHERE, ""
         return index, self._drafts[index].name or self._drafts[index].id
 
-    def _node(self, draft: _Draft) -> Node:
+    def _node(self, draft: Draft) -> Node:
         attached = NOWHERE
         if draft.attached_ref:
             attached = self._find(draft.attached_ref, container=draft.parent)
@@ -650,41 +319,3 @@ class _Assembly:
     def _named(self, reference: str) -> str:
         local = reference.rpartition(":")[2]
         return self._names.get(reference) or self._names.get(local) or local or reference
-
-
-def _kind(name: str, element: Element) -> NodeKind | None:
-    if name == "subProcess" and element.get("triggeredByEvent") == "true":
-        return NodeKind.EVENT_SUB_PROCESS
-    if name == "eventSubProcess":
-        return None
-    try:
-        return NodeKind(name)
-    except ValueError:
-        return None
-
-
-def _reference_name(element: Element) -> str:
-    name = _clean(element.get("name"))
-    code = _clean(element.get("errorCode") or element.get("escalationCode"))
-    if name and code and name != code:
-        return f"{name} ({code})"
-    return name or code or _clean(element.get("id"))
-
-
-def _set_called(draft: _Draft, called: str) -> None:
-    draft.calls = _clean(called)
-    draft.run_time = draft.calls.startswith(("=", "${", "#{"))
-
-
-def _read_extensions(draft: _Draft, extensions: Element) -> None:
-    """Read what engines keep in extension elements: Zeebe's task types, decisions, forms and called processes."""
-    for element in extensions:
-        if not isinstance(element.tag, str):
-            continue
-        _, name = _split(element.tag)
-        if name == "calledElement" and not draft.calls:
-            _set_called(draft, element.get("processId", ""))
-        elif name in _DETAIL_ELEMENTS:
-            for attribute, value in element.attrib.items():
-                if value and len(value) <= NAME_CHARS_MAX:
-                    draft.details.append((f"{name} {_split(attribute)[1]}", _clean(value)))
