@@ -20,7 +20,9 @@ from lowtide_simulator.world import START, Turnaround, World, WorldOptions
 
 def parser() -> argparse.ArgumentParser:
     """The flags."""
-    flags = argparse.ArgumentParser(prog="lowtide_simulator", description="A model provider to run against, at no cost.")
+    flags = argparse.ArgumentParser(
+        prog="lowtide_simulator", description="A model provider to run against, at no cost."
+    )
     flags.add_argument("--host", default="127.0.0.1")
     flags.add_argument("--port", type=int, default=0, help="0 takes a free one")
     flags.add_argument("--seed", type=int, default=7)
@@ -40,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     for name in ("errored", "expired", "refusal", "max-tokens"):
         flags.add_argument(f"--{name}-share", type=float, default=0.0, metavar="0..1", help=f"share of {name} answers")
     flags.add_argument("--answer-tokens", type=int, default=400, help="median length of answers")
-    flags.add_argument("--latency", type=float, default=0.0, help="seconds a real-time answer takes (not on a virtual clock)")
+    flags.add_argument(
+        "--latency", type=float, default=0.0, help="seconds a real-time answer takes (not on a virtual clock)"
+    )
     flags.add_argument("--ready-file", type=Path, default=None, help="also write the line there")
     return flags
 
@@ -87,11 +91,17 @@ def main(argv: list[str]) -> int:
     try:
         sock = listen(flags.host, flags.port)
     except OSError as error:
-        print(f"cannot listen on {flags.host}:{flags.port}: {error.strerror}", file=sys.stderr)
+        sys.stderr.write(f"cannot listen on {flags.host}:{flags.port}: {error.strerror}\n")
         return 1
     host, port = sock.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    ready = {"address": address, "clock": world.clock.mode.value, "now": zulu(world.now()), "seed": flags.seed, "simulated": True}
+    ready = {
+        "address": address,
+        "clock": world.clock.mode.value,
+        "now": zulu(world.now()),
+        "seed": flags.seed,
+        "simulated": True,
+    }
     line = msgspec.json.encode(ready).decode()
 
     def announce() -> None:
@@ -99,7 +109,8 @@ def main(argv: list[str]) -> int:
             fresh = flags.ready_file.with_name(flags.ready_file.name + ".new")
             fresh.write_text(line + "\n", encoding="utf-8")
             fresh.replace(flags.ready_file)
-        print(line, flush=True)
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
     make_server(world, announce).run(sockets=[sock])
     return 0

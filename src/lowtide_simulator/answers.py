@@ -37,7 +37,7 @@ SENTENCES: Final = (
 
 def _corpus() -> str:
     """About 300,000 characters of prose, from which answers are cut."""
-    chance = random.Random(20261121)  # noqa: S311 - not for secrets
+    chance = random.Random(20261121)
     return "".join(chance.choice(SENTENCES) for _ in range(4_000))
 
 
@@ -76,7 +76,7 @@ class Writer:
         self.digest = digest.hex()
         self.model = model
         self.chances = chances
-        self.chance = random.Random(seed ^ int.from_bytes(digest[:8], "big"))  # noqa: S311 - not for secrets
+        self.chance = random.Random(seed ^ int.from_bytes(digest[:8], "big"))
         self.limit: int = params["max_tokens"]
 
     def write(self) -> Answer:
@@ -148,7 +148,7 @@ class Writer:
 
     def _thinking(self, target: int) -> tuple[list[dict[str, Any]], int]:
         thinking = self.params.get("thinking") or {}
-        if thinking.get("type") not in ("enabled", "adaptive") or self.limit < 16:  # noqa: PLR2004 - no room to think
+        if thinking.get("type") not in ("enabled", "adaptive") or self.limit < 16:
             return [], 0
         budget = min(thinking.get("budget_tokens", self.limit), self.limit // 2)
         value = self._fit(f"{MARK} Thinking about {self.digest[:12]}. " + self._prose(max(1, target // 3)), budget)
@@ -201,7 +201,7 @@ class Writer:
     def _refusal(self) -> Answer:
         """Half of the refusals come before any output, half in the middle of it."""
         category = self.chance.choice(REFUSALS)
-        if self.chance.random() < 0.5:  # noqa: PLR2004 - a half
+        if self.chance.random() < 0.5:
             return Answer(blocks=[], stop_reason="refusal", refusal_category=category, output_tokens=1)
         partial = self._text(min(self._target(), self.limit), self.limit, full=False)
         return Answer(
@@ -225,8 +225,8 @@ class Instance:
         self.root = schema
         return self._value(schema, 0)
 
-    def _value(self, schema: Any, depth: int) -> Any:  # noqa: ANN401, PLR0911 - one return a kind of schema
-        if not isinstance(schema, dict) or depth > 20:  # noqa: PLR2004 - a recursive schema ends here
+    def _value(self, schema: Any, depth: int) -> Any:  # noqa: ANN401 - one return a kind of schema
+        if not isinstance(schema, dict) or depth > 20:
             return None
         if "$ref" in schema:
             return self._value(self._resolve(schema["$ref"]), depth + 1)
@@ -259,7 +259,7 @@ class Instance:
             case "number":
                 return round(self.chance.uniform(0, 100), 2)
             case "boolean":
-                return self.chance.random() < 0.5  # noqa: PLR2004 - a coin
+                return self.chance.random() < 0.5
             case "null":
                 return None
             case _:

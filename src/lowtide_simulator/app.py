@@ -136,9 +136,11 @@ async def _drain(body: AsyncGenerator[bytes, None]) -> None:
 
 def _refusal(error: ApiError, request_id: str) -> Reply:
     if error.edge:
-        return Reply(status=error.status, headers=[("content-type", "text/html"), ("connection", "close")], body=EDGE_413)
+        return Reply(
+            status=error.status, headers=[("content-type", "text/html"), ("connection", "close")], body=EDGE_413
+        )
     retried = any(name == "x-should-retry" for name, _ in error.headers)
-    retry = () if retried else (("x-should-retry", "true" if error.status >= 500 else "false"),)  # noqa: PLR2004
+    retry = () if retried else (("x-should-retry", "true" if error.status >= 500 else "false"),)
     return json_reply(error.body(request_id), error.status, (*retry, *error.headers))
 
 
@@ -181,9 +183,13 @@ async def _faults_before(call: Call) -> None:
 
 
 def _scripted_status(rule: Rule) -> ApiError:
-    edge = rule.status == 413 and not rule.json_body  # noqa: PLR2004 - the one status that the edge answers
+    edge = rule.status == 413 and not rule.json_body
     return ApiError(
-        rule.status, rule.message, kind=rule.error_type, headers=_retry_headers(rule), edge=edge or rule.json_body is False
+        rule.status,
+        rule.message,
+        kind=rule.error_type,
+        headers=_retry_headers(rule),
+        edge=edge or rule.json_body is False,
     )
 
 
@@ -226,7 +232,10 @@ def _context(call: Call) -> Context:
         message = f'anthropic-version: "{version}" is not a valid version. Valid versions: {", ".join(VERSIONS)}'
         raise ApiError(400, message)
     betas = frozenset(
-        beta.strip() for header in call.request.headers.getlist("anthropic-beta") for beta in header.split(",") if beta.strip()
+        beta.strip()
+        for header in call.request.headers.getlist("anthropic-beta")
+        for beta in header.split(",")
+        if beta.strip()
     )
     beta_path = call.request.query_params.get("beta") == "true"
     return Context(version=version, betas=betas, beta_path=beta_path, now=call.world.clock.now())
@@ -430,7 +439,9 @@ async def create_batch(call: Call) -> Reply:
     world, options = call.world, call.world.options
     _check_declared(call, options.batch_bytes_max)
     intake = ItemIntake(
-        replace(call.context, batch=True), world.terms, refuse_unsupported=options.unknowns.unsupported_in_batch_at_create
+        replace(call.context, batch=True),
+        world.terms,
+        refuse_unsupported=options.unknowns.unsupported_in_batch_at_create,
     )
     await _read_envelope(call, intake)
     columns = intake.columns
@@ -608,7 +619,7 @@ async def _chunks(lines: Iterator[bytes], *, cut_at: int | None) -> AsyncGenerat
 async def _torn(lines: Iterator[bytes], at_line: int) -> AsyncGenerator[bytes, None]:
     """The lines up to the first from ``at_line`` on that has a character of several bytes; the body ends inside it."""
     for number, line in enumerate(lines):
-        wide = next((place for place, byte in enumerate(line) if byte >= 0xC0), None)  # noqa: PLR2004 - a lead byte
+        wide = next((place for place, byte in enumerate(line) if byte >= 0xC0), None)
         if number >= at_line and wide is not None:
             yield line[: wide + 1]
             return

@@ -35,6 +35,7 @@ ARCHIVE: Final = 29 * DAY
 DIGEST_BYTES: Final = 32
 WINDOW_BLOCKS: Final = 8
 DRAW: Final = 1 << 32
+NEVER: Final = Instant(2**62)
 
 
 class Status(StrEnum):
@@ -223,7 +224,7 @@ class Batch:
     terms: Terms
     twist: Twist = Twist()
     listed_at: Instant
-    due: Instant = Instant(0)
+    due: Instant = NEVER
     cancel_initiated_at: Instant | None = None
     ended_at: Instant | None = None
     archived_at: Instant | None = None
@@ -381,8 +382,12 @@ class Batch:
     def lines(self, ids: Ids, *, missing: int = 0, twice: int = 0) -> Iterator[bytes]:
         """The result lines, shuffled by the seed; ``missing`` rows left out and ``twice`` rows repeated."""
         missing, twice = missing or self.twist.rows_missing, twice or self.twist.rows_twice
-        chance = random.Random(f"{self.terms.seed} {self.id}")  # noqa: S311 - not for secrets
-        succeeded = [i for i, outcome in enumerate(self.columns.outcomes) if outcome == Outcome.SUCCEEDED] if missing or twice else []
+        chance = random.Random(f"{self.terms.seed} {self.id}")
+        succeeded = (
+            [i for i, outcome in enumerate(self.columns.outcomes) if outcome == Outcome.SUCCEEDED]
+            if missing or twice
+            else []
+        )
         chosen = chance.sample(succeeded, min(len(succeeded), missing + twice))
         gone, doubled = frozenset(chosen[:missing]), frozenset(chosen[missing:])
         for index, raw in self._shuffled(chance):

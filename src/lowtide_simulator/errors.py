@@ -75,9 +75,7 @@ class ApiError(Exception):
         return error_body(self.kind, self.message, request_id, details=self.details)
 
 
-def error_body(
-    kind: str, message: str, request_id: str, *, details: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def error_body(kind: str, message: str, request_id: str, *, details: dict[str, Any] | None = None) -> dict[str, Any]:
     """One error object, as it stands in a reply and, a second time nested, in a batch's result line."""
     error: dict[str, Any] = {"type": kind, "message": message}
     if details is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 
-class ConnectionCut(ConnectionError):  # noqa: N818 - an event in the script, not an error of ours
+class ConnectionCut(ConnectionError):
     """The connection ends here. Under a server the socket is reset; in process this leaves the application."""
 
 
@@ -127,7 +127,7 @@ class ScriptedRule:
         self.pattern = re.compile((".+" if method == "*" else re.escape(method)) + " " + pattern)
         self.number = number
         self.rule = rule
-        self.chance = random.Random(f"{seed} {number}")  # noqa: S311 - not for secrets
+        self.chance = random.Random(f"{seed} {number}")
         self.matched = 0
         self.fired = 0
 

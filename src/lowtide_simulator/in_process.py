@@ -48,13 +48,21 @@ class InProcess:
         self._app = create_app(self.world)
 
     def ask(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str | None] | None = None  # noqa: ANN401
+        self,
+        method: str,
+        path: str,
+        body: Any = None,  # noqa: ANN401 - anything JSON
+        headers: Mapping[str, str | None] | None = None,
     ) -> Answered:
         """Send one request in an event loop of its own. Raises ConnectionCut."""
         return asyncio.run(self.send(method, path, body, headers))
 
     async def send(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str | None] | None = None  # noqa: ANN401
+        self,
+        method: str,
+        path: str,
+        body: Any = None,  # noqa: ANN401 - anything JSON
+        headers: Mapping[str, str | None] | None = None,
     ) -> Answered:
         """Send one request; ``body`` is bytes or anything JSON; a header of None leaves that header out."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()

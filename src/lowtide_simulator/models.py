@@ -70,7 +70,7 @@ class Model:
         return "active"
 
 
-def _old(**traits: Any) -> Model:
+def _old(**traits: Any) -> Model:  # noqa: ANN401 - the fields of Model
     """A model of before 4.5: everything the newer ones added is off."""
     base: dict[str, Any] = {
         "context_tokens": 200_000,
@@ -228,7 +228,7 @@ def find_model(name: str, now: Instant) -> Model | None:
     return model if model is not None and model.alive(to_datetime(now).date()) else None
 
 
-def _support(on: bool) -> dict[str, bool]:  # noqa: FBT001 - one flag, one meaning
+def _support(on: bool) -> dict[str, bool]:
     return {"supported": on}
 
 

@@ -69,7 +69,9 @@ PRICES: Final[tuple[Price, ...]] = (
     _row("sonnet-4-5", "3", "15", "3.75", "6", "0.30"),
     _row("sonnet-4-5", "6", "22.50", "7.50", "12", "0.60", until=date(2026, 4, 30), over=200_000),
     _row("sonnet-4", "3", "15", "3.75", "6", "0.30"),
-    _row("sonnet-4", "6", "22.50", "7.50", "12", "0.60", since=date(2025, 8, 12), until=date(2026, 4, 30), over=200_000),
+    _row(
+        "sonnet-4", "6", "22.50", "7.50", "12", "0.60", since=date(2025, 8, 12), until=date(2026, 4, 30), over=200_000
+    ),
     _row("haiku-5-5", "0.10", "0.50", "0.125", "0.20", "0.01"),
     _row("haiku-5-5", "0.50", "2.50", "0.625", "1.00", "0.05", over=100_000),
     _row("haiku-4-5", "1", "5", "1.25", "2", "0.10"),
@@ -116,13 +118,15 @@ def find_price(model: str, day: date, prompt_tokens: int) -> Price:
     return max(rows, key=lambda row: row.over_tokens)
 
 
-def find_rates(model: str, day: date, prompt_tokens: int, *, batch: bool, us_geo: bool = False, fast: bool = False) -> Rates:
+def find_rates(
+    model: str, day: date, prompt_tokens: int, *, batch: bool, us_geo: bool = False, fast: bool = False
+) -> Rates:
     """The rates of one request, all factors applied (batch halves cache writes and reads too)."""
     return _rates(find_price(model, day, prompt_tokens), batch, us_geo, fast)
 
 
 @lru_cache(maxsize=1024)
-def _rates(price: Price, batch: bool, us_geo: bool, fast: bool) -> Rates:  # noqa: FBT001 - a cache key
+def _rates(price: Price, batch: bool, us_geo: bool, fast: bool) -> Rates:
     factor = (BATCH if batch else 1) * (US_GEO if us_geo else 1) * (FAST if fast else 1)
     dollars = (price.input, price.write_5m, price.write_1h, price.read, price.output)
     nanos = [Fraction(text) * factor * NANOS_PER_DOLLAR / TOKENS_PER_PRICE for text in dollars]

@@ -134,7 +134,7 @@ def any_object(value: object, path: str) -> None:
         raise ShapeError(path, "Input should be an object")
 
 
-def record(required: Mapping[str, Checker], optional: Mapping[str, Checker] = {}) -> Checker:  # noqa: B006 - read only
+def record(required: Mapping[str, Checker], optional: Mapping[str, Checker] = {}) -> Checker:
     """An object with these fields and no others."""
     fields: Final = {**required, **optional}
 

@@ -38,7 +38,8 @@ class Spool:
     def close_block(self) -> None:
         """Compress what is open."""
         if self._open:
-            self._blocks.append(self._compressor.compress(b"".join(self._open)))
+            # The compressor's bytes keep the room of the uncompressed ones; a copy does not.
+            self._blocks.append(bytes(memoryview(self._compressor.compress(b"".join(self._open)))))
             self._open = []
             self._open_bytes = 0
 

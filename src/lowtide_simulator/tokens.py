@@ -201,13 +201,13 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
 def _jpeg_size(raw: bytes) -> tuple[int, int] | None:
     """Walk the segments to the frame header."""
     offset = 2
-    while offset + 9 < len(raw) and raw[offset] == 0xFF:  # noqa: PLR2004 - a marker begins with FF
+    while offset + 9 < len(raw) and raw[offset] == 0xFF:
         marker = raw[offset + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = _pair(">HH", raw, offset + 5)
             return width, height
-        if marker == 0xFF or 0xD0 <= marker <= 0xD8:  # noqa: PLR2004 - fill bytes and markers without a length
-            offset += 1 if marker == 0xFF else 2  # noqa: PLR2004
+        if marker == 0xFF or 0xD0 <= marker <= 0xD8:
+            offset += 1 if marker == 0xFF else 2
             continue
         (length,) = struct.unpack_from(">H", raw, offset + 2)
         offset += 2 + length

@@ -65,7 +65,9 @@ def nonblank(value: object, path: str) -> None:
     if not isinstance(value, str):
         raise ShapeError(path, "Input should be a valid string")
     if not value:
-        raise ShapeError(path.rsplit(".", 3)[0] if path.count(".") > 2 else path, "text content blocks must be non-empty")  # noqa: PLR2004
+        raise ShapeError(
+            path.rsplit(".", 3)[0] if path.count(".") > 2 else path, "text content blocks must be non-empty"
+        )
 
 
 def image_data(value: object, path: str) -> None:
@@ -99,9 +101,7 @@ document_block: Final = block(
     {
         "source": tagged(
             {
-                "base64": record(
-                    {"type": anything, "media_type": one_of("application/pdf"), "data": text(shortest=1)}
-                ),
+                "base64": record({"type": anything, "media_type": one_of("application/pdf"), "data": text(shortest=1)}),
                 "text": record({"type": anything, "media_type": one_of("text/plain"), "data": text()}),
                 "content": record(
                     {"type": anything, "content": text_or(many(tagged({"text": text_block, "image": image_block})))}
@@ -165,9 +165,7 @@ content_block: Final = tagged(
         "compaction": loose,
     }
 )
-message: Final = record(
-    {"role": one_of("user", "assistant", "system"), "content": text_or(many(content_block))}
-)
+message: Final = record({"role": one_of("user", "assistant", "system"), "content": text_or(many(content_block))})
 
 custom_tool: Final = record(
     {"name": text(pattern=r"^[a-zA-Z0-9_-]{1,128}$"), "input_schema": any_object},
@@ -392,12 +390,15 @@ def _turn_rules(turns: list[dict[str, Any]], model: Model) -> None:
     if not turns:
         raise ShapeError("messages", "at least one message is required")
     if turns[0]["role"] != "user":
-        raise ShapeError("", "messages: first message must use the \"user\" role")
+        raise ShapeError("", 'messages: first message must use the "user" role')
     offered: set[str] = set()
     for index, turn in enumerate(turns):
         last_assistant = index == len(turns) - 1 and turn["role"] == "assistant"
         if not turn["content"] and not last_assistant:
-            raise ShapeError("", f"messages.{index}: all messages must have non-empty content except for the optional final assistant message")  # noqa: E501
+            raise ShapeError(
+                "",
+                f"messages.{index}: all messages must have non-empty content except for the optional final assistant message",
+            )
         used = set(_named(turn, "tool_result", "tool_use_id"))
         for name in sorted(used - offered):
             message = (
@@ -414,7 +415,9 @@ def _turn_rules(turns: list[dict[str, Any]], model: Model) -> None:
             raise ShapeError(join("messages", index - 1), message)
         offered = set(_named(turn, "tool_use", "id"))
     if turns[-1]["role"] == "assistant" and not model.prefill:
-        message = "This model does not support assistant message prefill. The conversation must end with a user message."
+        message = (
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
         raise ShapeError("", message)
 
 
@@ -481,7 +484,7 @@ def _schema_rules(schema: object, path: str, *, depth: int) -> None:
             raise ShapeError(path, f"For '{kind}' type, property '{name}' is not supported")
     if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
         raise ShapeError(path, "For 'object' type, 'additionalProperties' must be explicitly set to false")
-    if depth > 30:  # noqa: PLR2004 - deeper than any schema that is not recursive
+    if depth > 30:
         raise ShapeError(path, "Recursive schemas are not supported")
     for key in ("properties", "$defs", "definitions"):
         for name, inner in (schema.get(key) or {}).items():

@@ -88,8 +88,8 @@ class WorldOptions:
     tier: Tier | None = None
     """None is no limits at all."""
     tier_limits: TierLimits | None = None
-    turnaround: Turnaround = Turnaround()
-    chances: Chances = Chances()
+    turnaround: Turnaround = field(default_factory=Turnaround)
+    chances: Chances = field(default_factory=Chances)
     errored_share: float = 0.0
     expired_share: float = 0.0
     cancel_finish_share: float = 0.1
@@ -101,7 +101,7 @@ class WorldOptions:
     batch_requests_max: int = 100_000
     batch_bytes_max: int = 256_000_000
     message_bytes_max: int = 32_000_000
-    unknowns: Unknowns = Unknowns()
+    unknowns: Unknowns = field(default_factory=Unknowns)
     faults: tuple[Rule, ...] = ()
 
     def limits(self) -> TierLimits:
@@ -142,7 +142,7 @@ class World:
         self.clock = Clock(self.options.clock, start, self.options.speed)
         self.sleepers = Sleepers()
         self.ids = Ids(self.options.seed)
-        self.chance = random.Random(self.options.seed)  # noqa: S311 - not for secrets
+        self.chance = random.Random(self.options.seed)
         self.bill = Bill()
         self.limits = Limits(self.options.limits(), self.clock.now())
         self.script = Script(self.options.seed, self.options.faults)

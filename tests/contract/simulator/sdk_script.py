@@ -44,12 +44,14 @@ def client(**options):
 
 def raises(kind, act, status=None):
     """The error that ``act`` raises."""
+    caught = None
     try:
         act()
     except kind as error:
-        assert status is None or error.status_code == status, error
-        return error
-    raise AssertionError(f"{kind.__name__} was not raised")
+        caught = error
+    assert caught is not None, f"{kind.__name__} was not raised"
+    assert status is None or caught.status_code == status, caught
+    return caught
 
 
 def fault(**rule):
@@ -62,7 +64,12 @@ def items(count, **params):
     return [
         {
             "custom_id": f"item-{index}",
-            "params": {"model": OLD_MODEL, "max_tokens": 200, "messages": [{"role": "user", "content": f"Say {index}"}], **params},
+            "params": {
+                "model": OLD_MODEL,
+                "max_tokens": 200,
+                "messages": [{"role": "user", "content": f"Say {index}"}],
+                **params,
+            },
         }
         for index in range(count)
     ]
@@ -71,17 +78,23 @@ def items(count, **params):
 def step_message():
     answer = client().messages.create(model=MODEL, max_tokens=400, messages=HELLO, system="Be brief.")
     assert answer.content[0].text.startswith("[simulated]\nprompt-digest: ")
-    assert answer.model == MODEL and answer.stop_reason in ("end_turn", "max_tokens") and answer._request_id
-    assert answer.usage.service_tier == "standard" and 0 < answer.usage.output_tokens <= 400
+    assert answer.model == MODEL
+    assert answer.stop_reason in ("end_turn", "max_tokens")
+    assert answer._request_id
+    assert answer.usage.service_tier == "standard"
+    assert 0 < answer.usage.output_tokens <= 400
     again = client().messages.create(model=MODEL, max_tokens=400, messages=HELLO, system="Be brief.")
-    assert again.content[0].text == answer.content[0].text and again.id != answer.id
+    assert again.content[0].text == answer.content[0].text
+    assert again.id != answer.id
     dated = client().messages.create(model=OLD_MODEL, max_tokens=3, messages=HELLO)
-    assert dated.model == "claude-haiku-4-5-20251001" and dated.usage.output_tokens <= 3
+    assert dated.model == "claude-haiku-4-5-20251001"
+    assert dated.usage.output_tokens <= 3
 
 
 def step_raw_response():
     raw = client().messages.with_raw_response.create(model=MODEL, max_tokens=10, messages=HELLO)
-    assert raw.headers["request-id"].startswith("req_01") and raw.headers["date"].endswith("GMT")
+    assert raw.headers["request-id"].startswith("req_01")
+    assert raw.headers["date"].endswith("GMT")
     assert int(raw.headers["anthropic-ratelimit-requests-limit"]) > 0
     assert raw.parse().type == "message"
 
@@ -92,47 +105,68 @@ def step_stream():
         text = "".join(stream.text_stream)
         final = stream.get_final_message()
     assert text == plain.content[0].text == final.content[0].text
-    assert final.usage.output_tokens == plain.usage.output_tokens and final.stop_reason == plain.stop_reason
+    assert final.usage.output_tokens == plain.usage.output_tokens
+    assert final.stop_reason == plain.stop_reason
     names = [event.type for event in client().messages.create(model=MODEL, max_tokens=300, messages=HELLO, stream=True)]
-    assert names[0] == "message_start" and names[-2:] == ["message_delta", "message_stop"]
+    assert names[0] == "message_start"
+    assert names[-2:] == ["message_delta", "message_stop"]
 
 
 def step_stream_error():
     fault(on="POST /v1/messages", fault="sse_error_after_200", events=4)
-    error = raises(anthropic.APIStatusError, lambda: list(client().messages.create(model=MODEL, max_tokens=300, messages=HELLO, stream=True)))
+    error = raises(
+        anthropic.APIStatusError,
+        lambda: list(client().messages.create(model=MODEL, max_tokens=300, messages=HELLO, stream=True)),
+    )
     assert "Overloaded" in str(error)
     fault(on="POST /v1/messages", fault="cut_stream", events=4)
     raises(Exception, lambda: list(client().messages.create(model=MODEL, max_tokens=300, messages=HELLO, stream=True)))
 
 
 def step_tools():
-    answer = client().messages.create(model=OLD_MODEL, max_tokens=500, messages=HELLO, tools=[TOOL], tool_choice={"type": "any"})
-    assert answer.stop_reason == "tool_use" and isinstance(answer.content[-1].input["place"], str)
+    answer = client().messages.create(
+        model=OLD_MODEL, max_tokens=500, messages=HELLO, tools=[TOOL], tool_choice={"type": "any"}
+    )
+    assert answer.stop_reason == "tool_use"
+    assert isinstance(answer.content[-1].input["place"], str)
     turn = [
         *HELLO,
         {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in answer.content]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": answer.content[-1].id, "content": "1.2 m"}]},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": answer.content[-1].id, "content": "1.2 m"}],
+        },
     ]
     final = client().messages.create(model=OLD_MODEL, max_tokens=500, messages=turn, tools=[TOOL])
     assert final.content[0].type == "text"
-    with client().messages.stream(model=OLD_MODEL, max_tokens=500, messages=HELLO, tools=[TOOL], tool_choice={"type": "tool", "name": "get_tide"}) as stream:
+    with client().messages.stream(
+        model=OLD_MODEL, max_tokens=500, messages=HELLO, tools=[TOOL], tool_choice={"type": "tool", "name": "get_tide"}
+    ) as stream:
         streamed = stream.get_final_message()
     assert isinstance(streamed.content[-1].input["place"], str), streamed
 
 
 def step_schema():
     answer = client().messages.create(
-        model=MODEL, max_tokens=500, messages=HELLO,
+        model=MODEL,
+        max_tokens=500,
+        messages=HELLO,
         extra_body={"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}, "effort": "low"}},
     )
     value = json.loads(answer.content[0].text)
-    assert set(value) == {"title", "count"} and isinstance(value["count"], int)
+    assert set(value) == {"title", "count"}
+    assert isinstance(value["count"], int)
 
 
 def step_thinking():
-    answer = client().messages.create(model=OLD_MODEL, max_tokens=4000, messages=HELLO, thinking={"type": "enabled", "budget_tokens": 1024})
-    assert [block.type for block in answer.content] == ["thinking", "text"] and answer.content[0].signature
-    with client().messages.stream(model=OLD_MODEL, max_tokens=4000, messages=HELLO, thinking={"type": "enabled", "budget_tokens": 1024}) as stream:
+    answer = client().messages.create(
+        model=OLD_MODEL, max_tokens=4000, messages=HELLO, thinking={"type": "enabled", "budget_tokens": 1024}
+    )
+    assert [block.type for block in answer.content] == ["thinking", "text"]
+    assert answer.content[0].signature
+    with client().messages.stream(
+        model=OLD_MODEL, max_tokens=4000, messages=HELLO, thinking={"type": "enabled", "budget_tokens": 1024}
+    ) as stream:
         assert stream.get_final_message().content[0].thinking == answer.content[0].thinking
 
 
@@ -141,7 +175,8 @@ def step_cache():
     first = client().messages.create(model=MODEL, max_tokens=10, messages=HELLO, system=system).usage
     second = client().messages.create(model=MODEL, max_tokens=10, messages=HELLO, system=system).usage
     assert first.cache_creation.ephemeral_5m_input_tokens == first.cache_creation_input_tokens > 1024
-    assert second.cache_read_input_tokens == first.cache_creation_input_tokens and second.cache_creation_input_tokens == 0
+    assert second.cache_read_input_tokens == first.cache_creation_input_tokens
+    assert second.cache_creation_input_tokens == 0
 
 
 def step_count_tokens():
@@ -153,25 +188,33 @@ def step_count_tokens():
 def step_models():
     every = [model.id for model in client().models.list()]
     paged = [model.id for model in client().models.list(limit=2)]
-    assert every == paged and MODEL in every and len(every) > 10
+    assert every == paged
+    assert MODEL in every
+    assert len(every) > 10
     assert client().models.retrieve("claude-haiku-4-5").id == "claude-haiku-4-5-20251001"
     raises(anthropic.NotFoundError, lambda: client().models.retrieve("no-such-model"), 404)
 
 
 def step_batch():
     batches = client().messages.batches
-    batch = batches.create(requests=[*items(5), {"custom_id": "bad", "params": {**items(1)[0]["params"], "colour": "red"}}])
-    assert batch.processing_status == "in_progress" and batch.request_counts.processing == 6 and batch.results_url is None
+    batch = batches.create(
+        requests=[*items(5), {"custom_id": "bad", "params": {**items(1)[0]["params"], "colour": "red"}}]
+    )
+    assert batch.processing_status == "in_progress"
+    assert batch.request_counts.processing == 6
+    assert batch.results_url is None
     raises(anthropic.AnthropicError, lambda: list(batches.results(batch.id)))
     raises(anthropic.BadRequestError, lambda: batches.delete(batch.id))
     admin("POST", "/clock/advance", {"seconds": 86400})
     ended = batches.retrieve(batch.id)
-    assert ended.processing_status == "ended" and ended.results_url.startswith(ADDRESS)
+    assert ended.processing_status == "ended"
+    assert ended.results_url.startswith(ADDRESS)
     assert (ended.request_counts.succeeded, ended.request_counts.errored, ended.request_counts.processing) == (5, 1, 0)
     rows = {row.custom_id: row.result for row in batches.results(batch.id)}
     assert set(rows) == {f"item-{index}" for index in range(5)} | {"bad"}
     assert rows["item-0"].message.usage.service_tier == "batch"
-    assert rows["bad"].error.error.type == "invalid_request_error" and "colour: Extra inputs" in rows["bad"].error.error.message
+    assert rows["bad"].error.error.type == "invalid_request_error"
+    assert "colour: Extra inputs" in rows["bad"].error.error.message
     assert batches.delete(batch.id).type == "message_batch_deleted"
     raises(anthropic.NotFoundError, lambda: batches.retrieve(batch.id), 404)
 
@@ -182,19 +225,23 @@ def step_batch_list():
     listed = [batch.id for batch in batches.list(limit=2)]
     assert listed[:5] == made[::-1]
     page = batches.list(limit=2, before_id=made[0])
-    assert [batch.id for batch in page.data] == [made[2], made[1]] and page.has_more
+    assert [batch.id for batch in page.data] == [made[2], made[1]]
+    assert page.has_more
 
 
 def step_batch_cancel():
     batches = client().messages.batches
     batch = batches.create(requests=items(40))
     canceling = batches.cancel(batch.id)
-    assert canceling.processing_status == "canceling" and canceling.request_counts.processing == 40
+    assert canceling.processing_status == "canceling"
+    assert canceling.request_counts.processing == 40
     admin("POST", "/clock/advance", {"seconds": 60})
     counts = batches.retrieve(batch.id).request_counts
-    assert counts.canceled > 0 and counts.canceled + counts.succeeded == 40, counts
+    assert counts.canceled > 0
+    assert counts.canceled + counts.succeeded == 40, counts
     kinds = {row.result.type for row in batches.results(batch.id)}
-    assert kinds <= {"canceled", "succeeded"} and "canceled" in kinds
+    assert kinds <= {"canceled", "succeeded"}
+    assert "canceled" in kinds
     raises(anthropic.APIStatusError, lambda: batches.cancel(batch.id))
 
 
@@ -248,11 +295,20 @@ def step_errors():
         return lambda: client(**options).messages.create(model=MODEL, max_tokens=10, messages=HELLO)
 
     raises(anthropic.AuthenticationError, ask(api_key="sk-bad-key"), 401)
-    raises(anthropic.NotFoundError, lambda: client().messages.create(model="no-such-model", max_tokens=1, messages=HELLO), 404)
+    raises(
+        anthropic.NotFoundError,
+        lambda: client().messages.create(model="no-such-model", max_tokens=1, messages=HELLO),
+        404,
+    )
     for kind, status in (
-        (anthropic.PermissionDeniedError, 403), (anthropic.ConflictError, 409), (anthropic.RateLimitError, 429),
-        (anthropic.InternalServerError, 500), (anthropic.APIStatusError, 504), (anthropic.APIStatusError, 529),
-        (anthropic.APIStatusError, 402), (anthropic.APIStatusError, 413),
+        (anthropic.PermissionDeniedError, 403),
+        (anthropic.ConflictError, 409),
+        (anthropic.RateLimitError, 429),
+        (anthropic.InternalServerError, 500),
+        (anthropic.APIStatusError, 504),
+        (anthropic.APIStatusError, 529),
+        (anthropic.APIStatusError, 402),
+        (anthropic.APIStatusError, 413),
     ):
         fault(on="POST /v1/messages", fault="status", status=status)
         error = raises(kind, ask(), status)
@@ -270,12 +326,16 @@ def step_errors():
 def step_validation():
     def ask(**body):
         base = {"model": MODEL, "max_tokens": 10, "messages": HELLO}
-        return raises(anthropic.BadRequestError, lambda: client().post("/v1/messages", body={**base, **body}, cast_to=object)).message
+        return raises(
+            anthropic.BadRequestError, lambda: client().post("/v1/messages", body={**base, **body}, cast_to=object)
+        ).message
 
     assert "colour: Extra inputs are not permitted" in ask(colour="red")
     assert "max_tokens: Input should be a valid integer" in ask(max_tokens="ten")
     assert "128000, which is the maximum allowed number of output tokens" in ask(max_tokens=10**6)
-    assert "does not support assistant message prefill" in ask(messages=[*HELLO, {"role": "assistant", "content": "Well"}])
+    assert "does not support assistant message prefill" in ask(
+        messages=[*HELLO, {"role": "assistant", "content": "Well"}]
+    )
     sampled = ask(temperature=0.5)
     wanted = "temperature: Extra inputs are not permitted" if VERSION >= (2, 0) else "not supported on this model"
     assert wanted in sampled, sampled
@@ -291,7 +351,9 @@ def step_beta():
     answer = beta.messages.create(model=MODEL, max_tokens=20, messages=HELLO, betas=["output-300k-2026-03-24"])
     assert answer.type == "message"
     assert beta.messages.count_tokens(model=MODEL, messages=HELLO).input_tokens > 0
-    batch = beta.messages.batches.create(requests=items(1, model="claude-sonnet-5-5", max_tokens=250_000), betas=["output-300k-2026-03-24"])
+    batch = beta.messages.batches.create(
+        requests=items(1, model="claude-sonnet-5-5", max_tokens=250_000), betas=["output-300k-2026-03-24"]
+    )
     admin("POST", "/clock/advance", {"seconds": 86400})
     assert [row.result.type for row in beta.messages.batches.results(batch.id)] == ["succeeded"]
 
@@ -317,7 +379,9 @@ def step_bill():
     before = admin("GET", "/bill")
     client().messages.create(model=MODEL, max_tokens=10, messages=HELLO)
     after = admin("GET", "/bill")
-    assert after["simulated"] and after["lines"] == before["lines"] + 1 and after["nanos"] > before["nanos"]
+    assert after["simulated"]
+    assert after["lines"] == before["lines"] + 1
+    assert after["nanos"] > before["nanos"]
 
 
 def main():

@@ -38,7 +38,9 @@ def document() -> dict[str, Any]:
     for schema in schemas.values():
         if isinstance(schema, dict) and "required" in schema:
             properties = schema.get("properties", {})
-            schema["required"] = [n for n in schema["required"] if "default" not in properties.get(n, {}) or n == "type"]
+            schema["required"] = [
+                n for n in schema["required"] if "default" not in properties.get(n, {}) or n == "type"
+            ]
     schemas["RefusalStopDetails"]["properties"]["category"]["anyOf"][0]["enum"] += NEWER_CATEGORIES
     newer = {
         "properties": {"type": {"enum": NEWER_ERRORS}, "message": {"type": "string"}},
@@ -72,7 +74,10 @@ BODIES = [
     {**OLD, "thinking": {"type": "enabled", "budget_tokens": 1024}},
     {**OLD, "tools": [TOOL], "tool_choice": {"type": "any"}},
     {**MESSAGE, "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
-    {**MESSAGE, "system": [{"type": "text", "text": "long " * 2000, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
+    {
+        **MESSAGE,
+        "system": [{"type": "text", "text": "long " * 2000, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+    },
 ]
 
 
@@ -117,7 +122,9 @@ def test_counting_and_models(provider: InProcess) -> None:
 
 
 def test_batches(provider: InProcess) -> None:
-    requests = [{"custom_id": f"i{n}", "params": body} for n, body in enumerate([*BODIES, {**MESSAGE, "colour": "red"}])]
+    requests = [
+        {"custom_id": f"i{n}", "params": body} for n, body in enumerate([*BODIES, {**MESSAGE, "colour": "red"}])
+    ]
     made = provider.ask("POST", "/v1/messages/batches", {"requests": requests}).json()
     check(made, "MessageBatch")
     place = f"/v1/messages/batches/{made['id']}"

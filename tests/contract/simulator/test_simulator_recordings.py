@@ -45,7 +45,9 @@ LESS = {
 
 def kind(value: Any) -> str:
     """The kind of a JSON value; null fits anything."""
-    return {bool: "truth", int: "number", float: "number", str: "text", list: "list", dict: "object"}.get(type(value), "null")
+    return {bool: "truth", int: "number", float: "number", str: "text", list: "list", dict: "object"}.get(
+        type(value), "null"
+    )
 
 
 def differences(theirs: Any, ours: Any, path: str = "") -> list[str]:
@@ -122,7 +124,11 @@ class Replay:
     def batch(self, recorded: str) -> str:
         """Our batch for a recorded id; one that the session did not create is created first."""
         if recorded not in self.batches:
-            params = {"model": "claude-3-5-haiku-20241022", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+            params = {
+                "model": "claude-3-5-haiku-20241022",
+                "max_tokens": 9,
+                "messages": [{"role": "user", "content": "x"}],
+            }
             requests = {"requests": [{"custom_id": name, "params": params} for name in "ab"]}
             self.batches[recorded] = self.provider.ask("POST", "/v1/messages/batches", requests).json()["id"]
         return self.batches[recorded]
@@ -137,7 +143,10 @@ def bodies(body: dict[str, Any] | None, raw: bytes) -> tuple[list[Any], list[Any
     recorded, ours = body["text"], raw.decode()
     if recorded.startswith("event:"):
         theirs, mine = (
-            {event["type"] + str(event.get("delta", {}).get("type", "")): event for event in map(json.loads, re.findall("^data: (.*)$", text, re.MULTILINE))}
+            {
+                event["type"] + str(event.get("delta", {}).get("type", "")): event
+                for event in map(json.loads, re.findall("^data: (.*)$", text, re.MULTILINE))
+            }
             for text in (recorded, ours)
         )
         shared = [name for name in theirs if name in mine]

@@ -28,5 +28,9 @@ def test_an_official_sdk_can_do_everything(version: str, start_simulator: Callab
     assert done.returncode == 0, done.stderr[-4000:]
     report = json.loads(done.stdout)
     assert report["version"].startswith(version)
-    written = [line.split("(")[0].removeprefix("def ") for line in SCRIPT.read_text().splitlines() if line.startswith("def step_")]
+    written = [
+        line.split("(")[0].removeprefix("def ")
+        for line in SCRIPT.read_text().splitlines()
+        if line.startswith("def step_")
+    ]
     assert report["steps"] == written

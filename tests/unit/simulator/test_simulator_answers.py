@@ -14,10 +14,11 @@ from lowtide_simulator.models import BY_NAME
 from lowtide_simulator.tokens import text_tokens
 
 MODEL = BY_NAME["claude-haiku-4-5"]
+CALM = Chances()
 TOOL = {"name": "look", "input_schema": {"type": "object", "properties": {"at": {"type": "integer"}}}}
 
 
-def write(text: str = "Hello", max_tokens: int = 500, seed: int = 7, chances: Chances = Chances(), **more: Any) -> Answer:
+def write(text: str = "Hello", max_tokens: int = 500, seed: int = 7, chances: Chances = CALM, **more: Any) -> Answer:
     params = {"model": MODEL.id, "max_tokens": max_tokens, "messages": [{"role": "user", "content": text}], **more}
     return Writer(params, prompt_digest(params), MODEL, seed, chances).write()
 
@@ -40,7 +41,11 @@ def test_streaming_does_not_change_the_digest() -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 3_000), st.integers(0, 99), st.sampled_from(["plain", "thinking", "tool", "schema", "refusal", "full"]))
+@given(
+    st.integers(0, 3_000),
+    st.integers(0, 99),
+    st.sampled_from(["plain", "thinking", "tool", "schema", "refusal", "full"]),
+)
 def test_never_more_than_max_tokens(limit: int, seed: int, kind: str) -> None:
     more: dict[str, Any] = {
         "plain": {},
@@ -52,7 +57,9 @@ def test_never_more_than_max_tokens(limit: int, seed: int, kind: str) -> None:
     }[kind]
     answer = write("x", limit, seed, **more)
     assert answer.thinking_tokens <= answer.output_tokens <= limit
-    spoken = sum(text_tokens(block.get("text") or block.get("thinking") or "", MODEL.tokenizer) for block in answer.blocks)
+    spoken = sum(
+        text_tokens(block.get("text") or block.get("thinking") or "", MODEL.tokenizer) for block in answer.blocks
+    )
     assert spoken <= answer.output_tokens
     if kind == "full" and limit:
         assert (answer.stop_reason, answer.output_tokens) == ("max_tokens", limit)
@@ -74,11 +81,30 @@ def test_tools_are_called_as_chosen_and_not_again_after_their_result() -> None:
 
 
 SCHEMAS: list[dict[str, Any]] = [
-    {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "array", "items": {"type": "integer"}}}, "required": ["a", "b"], "additionalProperties": False},
-    {"type": "object", "properties": {"kind": {"enum": ["x", "y"]}, "fixed": {"const": 3}, "on": {"type": "boolean"}}, "required": ["kind", "fixed", "on"]},
-    {"$defs": {"leaf": {"type": "object", "properties": {"n": {"type": "number"}}, "required": ["n"]}}, "type": "object", "properties": {"leaf": {"$ref": "#/$defs/leaf"}}, "required": ["leaf"]},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "array", "items": {"type": "integer"}}},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    },
+    {
+        "type": "object",
+        "properties": {"kind": {"enum": ["x", "y"]}, "fixed": {"const": 3}, "on": {"type": "boolean"}},
+        "required": ["kind", "fixed", "on"],
+    },
+    {
+        "$defs": {"leaf": {"type": "object", "properties": {"n": {"type": "number"}}, "required": ["n"]}},
+        "type": "object",
+        "properties": {"leaf": {"$ref": "#/$defs/leaf"}},
+        "required": ["leaf"],
+    },
     {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
-    {"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}, {"type": "object", "properties": {"b": {"type": ["null", "integer"]}}}]},
+    {
+        "allOf": [
+            {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+            {"type": "object", "properties": {"b": {"type": ["null", "integer"]}}},
+        ]
+    },
     {"type": "array", "items": {"type": "string"}, "minItems": 2},
 ]
 

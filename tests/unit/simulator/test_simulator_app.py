@@ -17,7 +17,10 @@ OLD = "2023-06-01"
 
 
 def requests(count: int, **params: Any) -> dict[str, Any]:
-    entries = [{"custom_id": f"i{n}", "params": {**MESSAGE, "messages": [{"role": "user", "content": f"Say {n}"}], **params}} for n in range(count)]
+    entries = [
+        {"custom_id": f"i{n}", "params": {**MESSAGE, "messages": [{"role": "user", "content": f"Say {n}"}], **params}}
+        for n in range(count)
+    ]
     return {"requests": entries}
 
 
@@ -68,7 +71,12 @@ def test_the_version_header_is_required_and_known(version: str | None) -> None:
 def test_every_reply_has_an_id_and_the_simulated_date() -> None:
     it = provider()
     it.advance(3_600)
-    answers = [it.ask("POST", "/v1/messages", MESSAGE), it.ask("GET", "/v1/models"), it.ask("GET", "/v1/nothing"), it.ask("PUT", "/v1/messages")]
+    answers = [
+        it.ask("POST", "/v1/messages", MESSAGE),
+        it.ask("GET", "/v1/models"),
+        it.ask("GET", "/v1/nothing"),
+        it.ask("PUT", "/v1/messages"),
+    ]
     assert [answer.status for answer in answers] == [200, 200, 404, 405]
     assert len({answer.headers["request-id"] for answer in answers}) == 4
     assert {answer.headers["date"] for answer in answers} == {"Sat, 21 Nov 2026 11:00:00 GMT"}
@@ -84,7 +92,10 @@ def test_bodies_must_be_json_and_say_so() -> None:
 
 def test_too_large_is_answered_by_the_edge_without_json_or_id() -> None:
     it = provider(message_bytes_max=200, batch_bytes_max=300)
-    for answer in (it.ask("POST", "/v1/messages", {**MESSAGE, "system": "x" * 300}), it.ask("POST", BATCHES, requests(9))):
+    for answer in (
+        it.ask("POST", "/v1/messages", {**MESSAGE, "system": "x" * 300}),
+        it.ask("POST", BATCHES, requests(9)),
+    ):
         assert answer.status == 413
         assert answer.headers["content-type"] == "text/html"
         assert "request-id" not in answer.headers
@@ -124,7 +135,9 @@ def test_a_retired_model_is_not_found_from_its_day_on() -> None:
     it.advance(9 * 86_400)
     assert refused(it.ask("POST", "/v1/messages", old), 404, "not_found_error") == "model: claude-sonnet-4-5"
     assert it.ask("GET", "/v1/models/claude-sonnet-4-5").json()["lifecycle"] == "retired"
-    assert "claude-sonnet-4-5-20250929" not in [model["id"] for model in it.ask("GET", "/v1/models?limit=1000").json()["data"]]
+    assert "claude-sonnet-4-5-20250929" not in [
+        model["id"] for model in it.ask("GET", "/v1/models?limit=1000").json()["data"]
+    ]
 
 
 def test_a_prompt_longer_than_the_context_is_refused() -> None:
@@ -162,7 +175,13 @@ def test_counts_stay_frozen_until_the_whole_batch_ends() -> None:
     place = f"{BATCHES}/{batch['id']}"
     it.advance(599)
     running = it.ask("GET", place)
-    assert running.json()["request_counts"] == {"processing": 10, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
+    assert running.json()["request_counts"] == {
+        "processing": 10,
+        "succeeded": 0,
+        "errored": 0,
+        "canceled": 0,
+        "expired": 0,
+    }
     assert running.headers["retry-after"] == "10"
     assert "has no available results" in refused(it.ask("GET", place + "/results"), 404, "not_found_error")
     it.advance(1)
@@ -296,7 +315,9 @@ def test_the_queue_has_a_limit_by_tier() -> None:
 
 
 def test_what_no_source_tells_can_be_chosen() -> None:
-    unknowns = Unknowns(duplicate_custom_id_status=409, empty_requests_status=422, delete_running_status=409, cancel_ended_status=409)
+    unknowns = Unknowns(
+        duplicate_custom_id_status=409, empty_requests_status=422, delete_running_status=409, cancel_ended_status=409
+    )
     it = provider(unknowns=unknowns)
     twins = {"requests": requests(1)["requests"] * 2}
     assert it.ask("POST", BATCHES, twins).status == 409
@@ -351,10 +372,14 @@ def test_a_slow_list_shows_a_batch_later_than_retrieve() -> None:
     assert len(it.ask("GET", BATCHES).json()["data"]) == 1
 
 
-@pytest.mark.parametrize(("kind", "outcome"), [("items_errored", "errored"), ("items_expired", "expired"), ("items_canceled", "canceled")])
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [("items_errored", "errored"), ("items_expired", "expired"), ("items_canceled", "canceled")]
+)
 def test_items_can_end_as_the_script_says(kind: str, outcome: str) -> None:
     it = provider()
-    fault(it, f"POST {BATCHES}", kind, custom_ids=["i3"], indexes=[5], error_type="overloaded_error", message="Overloaded")
+    fault(
+        it, f"POST {BATCHES}", kind, custom_ids=["i3"], indexes=[5], error_type="overloaded_error", message="Overloaded"
+    )
     place = f"{BATCHES}/{create(it, 10)['id']}"
     it.advance(86_400)
     rows = {line["custom_id"]: line["result"] for line in it.ask("GET", place + "/results").lines()}
@@ -431,7 +456,9 @@ def test_scripted_statuses_and_their_headers() -> None:
     assert answer.headers["x-should-retry"] == "true"
     for retry_after in (None, 7):
         fault(it, "POST /v1/messages", "status", status=429, retry_after=retry_after)
-        assert it.ask("POST", "/v1/messages", MESSAGE).headers.get("retry-after") == (str(retry_after) if retry_after else None)
+        assert it.ask("POST", "/v1/messages", MESSAGE).headers.get("retry-after") == (
+            str(retry_after) if retry_after else None
+        )
     fault(it, "POST /v1/messages", "spend_cap_429")
     capped = it.ask("POST", "/v1/messages", MESSAGE)
     assert capped.json()["error"]["details"] == {"error_code": "enforced_spend_limit_reached"}
@@ -481,7 +508,10 @@ def test_the_clock_over_http() -> None:
     it = provider()
     assert it.ask("GET", "/_simulator/clock").json()["now"] == "2026-11-21T10:00:00.000000Z"
     assert it.ask("POST", "/_simulator/clock/advance", {"seconds": 90}).json()["now"] == "2026-11-21T10:01:30.000000Z"
-    assert it.ask("POST", "/_simulator/clock/advance", {"to": "2026-11-22T00:00:00Z"}).json()["now"] == "2026-11-22T00:00:00.000000Z"
+    assert (
+        it.ask("POST", "/_simulator/clock/advance", {"to": "2026-11-22T00:00:00Z"}).json()["now"]
+        == "2026-11-22T00:00:00.000000Z"
+    )
     assert it.ask("POST", "/_simulator/clock/advance", {"to": "2026-11-21T00:00:00Z"}).status == 400
     assert it.ask("POST", "/_simulator/clock/advance", {}).status == 400
     slept = it.ask("POST", "/_simulator/clock/sleep", {"client": "a", "until": "2026-11-23T00:00:00Z"}).json()

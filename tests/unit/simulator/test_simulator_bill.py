@@ -80,7 +80,11 @@ def test_a_long_prompt_changes_the_price_of_the_whole_request(
 ) -> None:
     on = date.fromisoformat(day)
     expected = Fraction(input_) * prompt + Fraction(output) * 1000
-    usage = Usage(input=prompt - 10_000, output=1000, read=0, write_5m=0) if prompt < 10_000 else Usage(input=prompt, output=1000)
+    usage = (
+        Usage(input=prompt - 10_000, output=1000, read=0, write_5m=0)
+        if prompt < 10_000
+        else Usage(input=prompt, output=1000)
+    )
     assert Fraction(dollars(model, "standard", usage, on)) * MILLION == expected
     assert Fraction(dollars(model, "batch", usage, on)) * MILLION == expected / 2, "batch halves the premium too"
 
@@ -118,7 +122,9 @@ def test_sums_are_exact_and_the_other_sum_is_rounded_line_by_line() -> None:
     assert (half.total(), half.nanos) == (Fraction(55, 10**10), 6)
 
 
-@pytest.mark.parametrize(("numerator", "denominator", "whole"), [(1, 2, 0), (3, 2, 2), (5, 2, 2), (7, 4, 2), (5, 4, 1), (6, 3, 2)])
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "whole"), [(1, 2, 0), (3, 2, 2), (5, 2, 2), (7, 4, 2), (5, 4, 1), (6, 3, 2)]
+)
 def test_half_goes_to_even(numerator: int, denominator: int, whole: int) -> None:
     assert half_even(numerator, denominator) == whole
 
@@ -147,7 +153,11 @@ def test_the_report_adds_up() -> None:
     bill.add(line("sonnet-5", "standard", Usage(input=30, read=7)))
     report = bill.to_json()
     rows = sum(Fraction(row["numerator"], row["denominator"]) for row in report["by"])
-    assert rows == Fraction(report["total"]["numerator"], report["total"]["denominator"]) == Fraction(report["total"]["dollars"])
+    assert (
+        rows
+        == Fraction(report["total"]["numerator"], report["total"]["denominator"])
+        == Fraction(report["total"]["dollars"])
+    )
     assert {(row["lane"], row["kind"]) for row in report["by"]} == {
         ("batch", "input"), ("batch", "output"), ("standard", "input"), ("standard", "cache_read"),
     }  # fmt: skip

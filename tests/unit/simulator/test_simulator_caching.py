@@ -19,7 +19,9 @@ def marked(text: str, ttl: str = "5m") -> dict[str, Any]:
     return {"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": ttl}}
 
 
-def body(question: str = "Why?", *, system: str = LONG, ttl: str = "5m", model: str = "claude-sonnet-5") -> dict[str, Any]:
+def body(
+    question: str = "Why?", *, system: str = LONG, ttl: str = "5m", model: str = "claude-sonnet-5"
+) -> dict[str, Any]:
     return {
         "model": model,
         "max_tokens": 20,
@@ -156,6 +158,15 @@ def test_five_marks_are_refused_and_the_longer_lifetime_comes_first() -> None:
     assert "must not come after" in provider.ask("POST", "/v1/messages", mixed).json()["error"]["message"]
 
 
-@pytest.mark.parametrize(("model", "least"), [("claude-opus-4-6", 4_096), ("claude-haiku-4-5", 4_096), ("claude-opus-4-7", 2_048), ("claude-opus-4-8", 1_024), ("claude-opus-5", 512)])
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [
+        ("claude-opus-4-6", 4_096),
+        ("claude-haiku-4-5", 4_096),
+        ("claude-opus-4-7", 2_048),
+        ("claude-opus-4-8", 1_024),
+        ("claude-opus-5", 512),
+    ],
+)
 def test_the_least_prefix_of_each_model(model: str, least: int) -> None:
     assert BY_NAME[model].cache_prefix_tokens_min == least

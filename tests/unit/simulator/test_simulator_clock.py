@@ -55,7 +55,7 @@ def test_a_scaled_clock_runs_fast_and_can_be_pushed() -> None:
 
 def test_a_system_clock_cannot_be_pushed() -> None:
     clock = Clock(ClockMode.SYSTEM, START)
-    assert abs(clock.now() - to_instant(datetime.now(UTC))) < 10 * SECOND
+    assert clock.now() > to_instant(datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(ValueError, match="system"):
         clock.advance_to(after(1))
 

@@ -1,6 +1,7 @@
 """A batch's body, read as it arrives."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,11 @@ from hypothesis import strategies as st
 from lowtide_simulator.envelope import EnvelopeReader, NotJsonError
 from lowtide_simulator.shapes import ShapeError
 
-GOOD = {"requests": [{"custom_id": f"id-{n}", "params": {"text": "å “—” \\ \" } ] {" * n, "n": [1, {"a": None}]}} for n in range(5)]}
+GOOD = {
+    "requests": [
+        {"custom_id": f"id-{n}", "params": {"text": 'å “—” \\ " } ] {' * n, "n": [1, {"a": None}]}} for n in range(5)
+    ]
+}
 
 
 def read(raw: bytes, *cuts: int, requests_max: int = 100) -> list[tuple[str, dict[str, Any]]]:
@@ -18,7 +23,7 @@ def read(raw: bytes, *cuts: int, requests_max: int = 100) -> list[tuple[str, dic
     found: list[tuple[str, dict[str, Any]]] = []
     reader = EnvelopeReader(lambda custom_id, params: found.append((custom_id, params)), requests_max)
     places = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         reader.feed(raw[start:end])
     reader.close()
     return found
@@ -34,7 +39,7 @@ def test_it_may_be_cut_anywhere() -> None:
 
 
 @given(st.lists(st.integers(0, 2_000), max_size=30), st.booleans())
-def test_it_may_be_cut_often(cuts: list[int], escaped: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+def test_it_may_be_cut_often(cuts: list[int], escaped: bool) -> None:
     assert read(json.dumps(GOOD, ensure_ascii=escaped).encode(), *cuts) == EXPECTED
 
 
@@ -48,10 +53,22 @@ def test_each_request_is_handed_on_before_the_next_arrives() -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ('{"requests": [{"custom_id": "%s", "params": {}}]}' % ("x" * 65), "requests.0.custom_id: String should have at most 64 characters"),
-        ('{"requests": [{"custom_id": "", "params": {}}]}', "requests.0.custom_id: String should have at least 1 character"),
-        ('{"requests": [{"custom_id": "a/b", "params": {}}]}', "requests.0.custom_id: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'"),
-        ('{"requests": [{"custom_id": "a\\n", "params": {}}]}', "requests.0.custom_id: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'"),
+        (
+            '{"requests": [{"custom_id": "%s", "params": {}}]}' % ("x" * 65),
+            "requests.0.custom_id: String should have at most 64 characters",
+        ),
+        (
+            '{"requests": [{"custom_id": "", "params": {}}]}',
+            "requests.0.custom_id: String should have at least 1 character",
+        ),
+        (
+            '{"requests": [{"custom_id": "a/b", "params": {}}]}',
+            "requests.0.custom_id: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'",
+        ),
+        (
+            '{"requests": [{"custom_id": "a\\n", "params": {}}]}',
+            "requests.0.custom_id: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'",
+        ),
         ('{"requests": [{"custom_id": 7, "params": {}}]}', "requests.0.custom_id: Input should be a valid string"),
         ('{"requests": [{"custom_id": "a", "params": {}}, {"custom_id": "b"}]}', "requests.1.params: Field required"),
         ('{"requests": [{"params": {}}]}', "requests.0.custom_id: Field required"),

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowtide_simulator.models import BY_NAME, Tokenizer
-from lowtide_simulator.tokens import TOOLS_TOKENS, image_size, image_tokens, pdf_pages, pixel_tokens, request_tokens, text_tokens
+from lowtide_simulator.tokens import (
+    TOOLS_TOKENS,
+    image_size,
+    image_tokens,
+    pdf_pages,
+    pixel_tokens,
+    request_tokens,
+    text_tokens,
+)
 
 OLD = BY_NAME["claude-haiku-4-5"]
 NEW = BY_NAME["claude-sonnet-5"]
@@ -34,7 +42,9 @@ def test_the_new_tokenizer_gives_about_thirty_percent_more() -> None:
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.lists(st.text(max_size=40), max_size=4), st.booleans())
-def test_never_more_tokens_than_bytes_of_the_body_and_a_constant(system: str, text: str, names: list[str], thinks: bool) -> None:  # noqa: FBT001
+def test_never_more_tokens_than_bytes_of_the_body_and_a_constant(
+    system: str, text: str, names: list[str], thinks: bool
+) -> None:
     params = body(text, system=system, model=NEW.id, max_tokens=1)
     if names:
         params["tools"] = [{"name": name, "input_schema": {}} for name in names]
@@ -46,7 +56,15 @@ def test_never_more_tokens_than_bytes_of_the_body_and_a_constant(system: str, te
 
 @pytest.mark.parametrize(
     ("width", "height", "standard", "sharp"),
-    [(28, 28, 1, 1), (29, 28, 2, 2), (200, 200, 64, 64), (1000, 1000, 1296, 1296), (1092, 1092, 1521, 1521), (8000, 8000, 1568, 4784), (1, 8000, 56, 92)],
+    [
+        (28, 28, 1, 1),
+        (29, 28, 2, 2),
+        (200, 200, 64, 64),
+        (1000, 1000, 1296, 1296),
+        (1092, 1092, 1521, 1521),
+        (8000, 8000, 1568, 4784),
+        (1, 8000, 56, 92),
+    ],
 )
 def test_images_count_in_patches_of_28_pixels(width: int, height: int, standard: int, sharp: int) -> None:
     assert pixel_tokens(width, height, sharp=False) == standard
@@ -54,7 +72,15 @@ def test_images_count_in_patches_of_28_pixels(width: int, height: int, standard:
 
 
 PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 640, 480) + b"\x08\x06\x00\x00\x00"
-JPEG = b"\xff\xd8\xff\xe0" + struct.pack(">H", 16) + b"JFIF" + bytes(10) + b"\xff\xc0" + struct.pack(">HBHH", 17, 8, 480, 640) + bytes(12)
+JPEG = (
+    b"\xff\xd8\xff\xe0"
+    + struct.pack(">H", 16)
+    + b"JFIF"
+    + bytes(10)
+    + b"\xff\xc0"
+    + struct.pack(">HBHH", 17, 8, 480, 640)
+    + bytes(12)
+)
 GIF = b"GIF89a" + struct.pack("<HH", 640, 480) + bytes(8)
 WEBP = b"RIFF\x00\x00\x00\x00WEBPVP8X" + bytes(8) + (639).to_bytes(3, "little") + (479).to_bytes(3, "little")
 
@@ -66,7 +92,10 @@ def test_sizes_are_read_from_headers(raw: bytes) -> None:
     assert image_tokens({"type": "base64", "data": data}, OLD) == 23 * 18
 
 
-@pytest.mark.parametrize("data", ["", "AAAA", "not base64 at all!", base64.b64encode(b"\xff\xd8\xff").decode(), base64.b64encode(PNG[:10]).decode()])
+@pytest.mark.parametrize(
+    "data",
+    ["", "AAAA", "not base64 at all!", base64.b64encode(b"\xff\xd8\xff").decode(), base64.b64encode(PNG[:10]).decode()],
+)
 def test_an_image_that_cannot_be_read_counts_as_the_largest(data: str) -> None:
     assert image_tokens({"type": "base64", "data": data}, OLD) == 1568
 

@@ -6,7 +6,14 @@ import pytest
 
 from lowtide_simulator.clock import parse_instant
 from lowtide_simulator.shapes import ShapeError
-from lowtide_simulator.validation import NEW_VERSION, OLD_VERSION, Context, UnknownModelError, check_count, check_messages
+from lowtide_simulator.validation import (
+    NEW_VERSION,
+    OLD_VERSION,
+    Context,
+    UnknownModelError,
+    check_count,
+    check_messages,
+)
 
 NOW = parse_instant("2026-11-21T10:00:00Z")
 USER = {"role": "user", "content": "Hello"}
@@ -32,7 +39,10 @@ def without(name: str) -> dict[str, Any]:
 
 def turns(*contents: Any) -> dict[str, Any]:
     roles = ("user", "assistant") * len(contents)
-    return {**OLD, "messages": [{"role": role, "content": content} for role, content in zip(roles, contents, strict=False)]}
+    return {
+        **OLD,
+        "messages": [{"role": role, "content": content} for role, content in zip(roles, contents, strict=False)],
+    }
 
 
 @pytest.mark.parametrize(
@@ -119,7 +129,11 @@ def test_the_other_two_refusals_of_the_new_version() -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"stream": True}, "stream"), ({"max_tokens": 0}, "max_tokens"), ({"speed": "fast", "model": "claude-opus-5"}, "speed")],
+    [
+        ({"stream": True}, "stream"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"speed": "fast", "model": "claude-opus-5"}, "speed"),
+    ],
 )
 def test_what_only_batches_refuse(change: dict[str, Any], words: str) -> None:
     body = {**BODY, **change}
