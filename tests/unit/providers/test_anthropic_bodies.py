@@ -198,6 +198,16 @@ HOUR = {"type": "ephemeral", "ttl": "1h"}
         ({"tools": [{"name": "f", "input_schema": {}, "cache_control": HOUR}]}, 1, "1h"),
         (
             {
+                "system": [
+                    {"type": "text", "text": "a", "cache_control": HOUR},
+                    {"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}},
+                ]
+            },
+            2,
+            "1h",
+        ),
+        (
+            {
                 "messages": [
                     {
                         "role": "user",
