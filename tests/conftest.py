@@ -1,0 +1,31 @@
+"""What every test stands on: no host but this machine, no key, no file of the person who runs it, fixed laws of chance.
+
+Set before any test module is imported, so that whatever reads the environment at import sees it, and so that processes
+which tests start inherit it.
+"""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+HOME = tempfile.mkdtemp(prefix="lowtide-tests-")
+
+for _name in [name for name in os.environ if name.startswith(("LOWTIDE_", "ANTHROPIC_"))]:
+    del os.environ[_name]
+os.environ["LOWTIDE_ONLY_LOOPBACK"] = "1"  # the transport refuses every other host
+for _name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+    os.environ[_name] = os.path.join(HOME, _name.lower())
+
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("ci", deadline=None, max_examples=80, print_blob=True, suppress_health_check=_SLOW)
+settings.register_profile("long", deadline=None, max_examples=2_000, print_blob=True, suppress_health_check=_SLOW)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind."""
+    del config
+    shutil.rmtree(HOME, ignore_errors=True)
