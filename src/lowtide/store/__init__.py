@@ -141,7 +141,9 @@ class Store:
 
     def meta(self, tx: Transaction, name: str) -> str | None:
         """Read one remembered word."""
-        value: str | None = tx.execute(META.select().where(META.c.name == name).with_only_columns(META.c.value)).scalar()
+        value: str | None = tx.execute(
+            META.select().where(META.c.name == name).with_only_columns(META.c.value)
+        ).scalar()
         return value
 
     def set_meta(self, tx: Transaction, name: str, value: str) -> None:

@@ -197,7 +197,7 @@ def stop_reasons(tx: Transaction, plan_id: PlanId) -> dict[str, int]:
         .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "succeeded")
         .group_by(ATTEMPTS.c.code)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def plan_of_run(tx: Transaction, run_id: str) -> str:

@@ -195,9 +195,7 @@ def find_hold(tx: Transaction, hold_id: int) -> OpenHold | None:
     row = tx.execute(select(HOLDS).where(HOLDS.c.hold_id == hold_id)).one_or_none()
     if row is None:
         return None
-    hold = Hold(
-        hold_id=HoldId(row.hold_id), account_id=AccountId(row.account_id), remaining=Nanos(row.remaining_nanos)
-    )
+    hold = Hold(hold_id=HoldId(row.hold_id), account_id=AccountId(row.account_id), remaining=Nanos(row.remaining_nanos))
     return OpenHold(
         hold=hold,
         counter_account=AccountId(row.counter_account),
@@ -224,7 +222,7 @@ def spent_by_reason(tx: Transaction, account_id: AccountId) -> dict[Reason, Nano
         select(TRANSFERS.c.reason, func.sum(TRANSFERS.c.amount_nanos))
         .where(TRANSFERS.c.debit_account == account_id, TRANSFERS.c.verb == "settle")
         .group_by(TRANSFERS.c.reason)
-    ).tuples()
+    )
     return {Reason(reason): Nanos(int(amount)) for reason, amount in rows}
 
 
@@ -236,7 +234,7 @@ def imbalances(tx: Transaction) -> list[Imbalance]:
             account: int(amount)
             for account, amount in tx.execute(
                 select(side, func.sum(TRANSFERS.c.amount_nanos)).where(TRANSFERS.c.verb == verb).group_by(side)
-            ).tuples()
+            )
         }
         for verb, side in (
             ("reserve", TRANSFERS.c.debit_account),
@@ -245,11 +243,7 @@ def imbalances(tx: Transaction) -> list[Imbalance]:
         )
     }
     held_rows = dict(
-        tx.execute(
-            select(HOLDS.c.account_id, func.sum(HOLDS.c.remaining_nanos)).group_by(HOLDS.c.account_id)
-        )
-        .tuples()
-        .all()
+        tx.execute(select(HOLDS.c.account_id, func.sum(HOLDS.c.remaining_nanos)).group_by(HOLDS.c.account_id)).all()
     )
     held = {"payers": 0, "payees": 0}
     spent = {"payers": 0, "payees": 0}

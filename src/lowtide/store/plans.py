@@ -123,9 +123,7 @@ def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[
             select(REQUESTS.c.key, REQUESTS.c.seq).where(
                 REQUESTS.c.plan_id == plan_id, REQUESTS.c.key.in_([row.key for row in rows])
             )
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return [row.key for row in rows if seqs.get(row.key) != row.seq]
 
@@ -148,7 +146,7 @@ def last_seq(tx: Transaction, plan_id: str) -> int:
 
 def add_kinds(tx: Transaction, plan_id: str, kinds: Sequence[tuple[str, str]]) -> None:
     """Note the (kind, model) pairs of a wave; those known already stay as they are."""
-    known = set(tx.execute(select(KINDS.c.kind, KINDS.c.model).where(KINDS.c.plan_id == plan_id)).tuples())
+    known = set(tx.execute(select(KINDS.c.kind, KINDS.c.model).where(KINDS.c.plan_id == plan_id)))
     for kind, model in kinds:
         if (kind, model) not in known:
             tx.execute(KINDS.insert().values(plan_id=plan_id, kind=kind, model=model, passed=False, refusals=0))
@@ -162,7 +160,7 @@ def request_sources(tx: Transaction, plan_id: str, wave: int) -> Iterator[tuple[
         .order_by(REQUESTS.c.seq)
         .execution_options(yield_per=1000)
     )
-    yield from rows.tuples()
+    yield from rows
 
 
 def figures_of(row: PlanRow) -> dict[str, object]:

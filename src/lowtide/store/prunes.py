@@ -31,9 +31,7 @@ def prune(store: Store, *, before: datetime, now: datetime) -> Pruned:
         touched = 0
         for row in over:
             touched += bool(tx.execute(REQUESTS.delete().where(REQUESTS.c.plan_id == row.plan_id)).rowcount)
-            tx.execute(
-                ATTEMPTS.update().where(ATTEMPTS.c.plan_id == row.plan_id).values(answer_at=None, message="")
-            )
+            tx.execute(ATTEMPTS.update().where(ATTEMPTS.c.plan_id == row.plan_id).values(answer_at=None, message=""))
         unused = list(
             tx.execute(
                 select(PLANS.c.plan_id).where(

@@ -38,9 +38,9 @@ class RunRow:
     leased_until: datetime | None
 
 
-_RUN = select(
-    RUNS, PLANS.c.waves, PLANS.c.title, PLANS.c.workload, PLANS.c.provider, PLANS.c.model
-).join_from(RUNS, PLANS, RUNS.c.plan_id == PLANS.c.plan_id)
+_RUN = select(RUNS, PLANS.c.waves, PLANS.c.title, PLANS.c.workload, PLANS.c.provider, PLANS.c.model).join_from(
+    RUNS, PLANS, RUNS.c.plan_id == PLANS.c.plan_id
+)
 
 
 def insert_run(
@@ -184,7 +184,7 @@ def retrying_count(tx: Transaction, run: RunRow) -> int:
 def untested_kinds(tx: Transaction, plan_id: PlanId) -> list[tuple[str, str, int]]:
     """List (kind, model, refusals) of kinds that no real-time answer has passed."""
     query = select(KINDS.c.kind, KINDS.c.model, KINDS.c.refusals).where(KINDS.c.plan_id == plan_id, ~KINDS.c.passed)
-    return list(tx.execute(query.order_by(KINDS.c.kind, KINDS.c.model)).tuples())
+    return list(tx.execute(query.order_by(KINDS.c.kind, KINDS.c.model)))
 
 
 def doubts_about(tx: Transaction, run_id: RunId, members: bytes) -> bool:
@@ -283,9 +283,7 @@ def free_door(tx: Transaction, provider: str, batch_id: BatchId) -> None:
 def stay_away(tx: Transaction, provider: str, until: datetime) -> None:
     """Note one more failure of the provider, and until when nothing is asked of it."""
     tx.execute(
-        DOORS.update()
-        .where(DOORS.c.provider == provider)
-        .values(backoff_until=until, failures=DOORS.c.failures + 1)
+        DOORS.update().where(DOORS.c.provider == provider).values(backoff_until=until, failures=DOORS.c.failures + 1)
     )
 
 
@@ -297,9 +295,7 @@ def door_failures(tx: Transaction, provider: str) -> int:
 def welcome_back(tx: Transaction, provider: str) -> None:
     """Note that the provider answers again."""
     tx.execute(
-        DOORS.update()
-        .where(DOORS.c.provider == provider, DOORS.c.failures > 0)
-        .values(backoff_until=None, failures=0)
+        DOORS.update().where(DOORS.c.provider == provider, DOORS.c.failures > 0).values(backoff_until=None, failures=0)
     )
 
 
@@ -319,7 +315,9 @@ def note(tx: Transaction, run_id: str, at: datetime, text: str, *, level: str = 
     tx.execute(EVENTS.insert().values(run_id=run_id, at=at, level=level, text=text))
 
 
-def events_after(tx: Transaction, run_id: str, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, str, str]]:
+def events_after(
+    tx: Transaction, run_id: str, after: int, limit: int = 1000
+) -> Sequence[tuple[int, datetime, str, str]]:
     """Read (id, instant, level, text) of a run's history after an id."""
     query = select(EVENTS.c.event_id, EVENTS.c.at, EVENTS.c.level, EVENTS.c.text)
     query = query.where(EVENTS.c.run_id == run_id, EVENTS.c.event_id > after).order_by(EVENTS.c.event_id).limit(limit)

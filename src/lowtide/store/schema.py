@@ -206,7 +206,9 @@ BATCHES = Table(
     Column("errored", Integer, nullable=False, server_default="0"),
     Column("canceled", Integer, nullable=False, server_default="0"),
     Column("expired", Integer, nullable=False, server_default="0"),
-    Column("verified", Boolean, nullable=False),  # the id came with the create's own reply, or its results carry our ids
+    Column(
+        "verified", Boolean, nullable=False
+    ),  # the id came with the create's own reply, or its results carry our ids
     Column("cancel_asked", Boolean, nullable=False),
     Column("not_found", Integer, nullable=False, server_default="0"),
     Column("downloads", Integer, nullable=False, server_default="0"),

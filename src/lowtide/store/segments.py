@@ -157,7 +157,9 @@ class SegmentReader:
             length, crc = _HEAD.unpack(os.pread(file, _HEAD.size, offset))
             block = os.pread(file, length, offset + _HEAD.size)
         except (OSError, struct.error) as error:
-            raise StoreUnusable(f"cannot read {path} at {offset}: {error}", hint="restore the store's backup") from error
+            raise StoreUnusable(
+                f"cannot read {path} at {offset}: {error}", hint="restore the store's backup"
+            ) from error
         if len(block) != length or zlib.crc32(block) != crc:
             raise StoreUnusable(f"{path} is damaged at {offset}", hint="restore the store's backup")
         return list(_records(self._decompressor.decompress(block)))

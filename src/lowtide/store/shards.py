@@ -102,7 +102,7 @@ def candidates(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Iterator[Ca
             .order_by(REQUESTS.c.seq)
             .execution_options(yield_per=PAGE)
         )
-        for seq, body_bytes, ceiling in rows.tuples():
+        for seq, body_bytes, ceiling in rows:
             yield Candidate(seq=seq, body_bytes=body_bytes, ceiling=Nanos(ceiling), fresh=fresh)
 
 
@@ -123,9 +123,7 @@ def first_of_kind(tx: Transaction, plan_id: PlanId, packed_seq: int, kind: str, 
     return found
 
 
-def insert_shard(
-    tx: Transaction, row: ShardRow, *, members: bytes, created_at: datetime, state: AttemptState
-) -> None:
+def insert_shard(tx: Transaction, row: ShardRow, *, members: bytes, created_at: datetime, state: AttemptState) -> None:
     """Write a shard that was reserved for."""
     tx.execute(
         SHARDS.insert().values(
@@ -267,7 +265,7 @@ def tries_of(tx: Transaction, plan_id: PlanId, members: "array[int]") -> dict[in
         REQUESTS.c.seq <= members[-1],
         REQUESTS.c.tries > 0,
     )
-    return dict(tx.execute(query).tuples().all())
+    return dict(tx.execute(query).all())
 
 
 def ceilings_of(tx: Transaction, plan_id: PlanId, seqs: Sequence[int]) -> list[int]:
@@ -367,7 +365,9 @@ def send_again(tx: Transaction, plan_id: PlanId, never: Sequence[str]) -> tuple[
     hopeless = select(ATTEMPTS.c.seq).where(deciding, ATTEMPTS.c.code.in_(never)).exists()
     over = (REQUESTS.c.plan_id == plan_id) & REQUESTS.c.state.in_(["failed", "canceled"])
     again = tx.execute(update(REQUESTS).where(over, ~hopeless).values(state="retry", tries=0)).rowcount
-    query = select(func.count()).select_from(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "failed")
+    query = (
+        select(func.count()).select_from(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "failed")
+    )
     return again, int(tx.execute(query).scalar_one())
 
 
@@ -394,7 +394,7 @@ def landed_counts(tx: Transaction, run_id: str) -> dict[str, int]:
         .where(SHARDS.c.run_id == run_id)
         .group_by(ATTEMPTS.c.shard_id)
     )
-    return dict(tx.execute(query).tuples().all())
+    return dict(tx.execute(query).all())
 
 
 def next_look(tx: Transaction, run_id: str) -> datetime | None:
@@ -418,4 +418,4 @@ def batch_spent(tx: Transaction, run_id: str) -> dict[str, Nanos]:
         .where(SHARDS.c.run_id == run_id, SHARDS.c.route == "batch")
         .group_by(REQUESTS.c.model)
     )
-    return {model: Nanos(int(amount)) for model, amount in tx.execute(query).tuples()}
+    return {model: Nanos(int(amount)) for model, amount in tx.execute(query)}
