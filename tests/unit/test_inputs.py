@@ -8,7 +8,8 @@ import pytest
 from lowtide import inputs
 from lowtide.errors import Problem
 from lowtide.inputs import RowOptions, RowTemplate
-from lowtide.request import Native, Neutral, Request
+from lowtide.inputs.tables import REPEATS_MAX, ROW_OUTPUT_TOKENS
+from lowtide.request import Native, Neutral, Request, RequestKey
 
 GOOD = b'{"custom_id":"a","params":{"model":"m","max_tokens":5,"messages":[]}}'
 
@@ -28,7 +29,7 @@ def line_with(params: str) -> bytes:
 def test_a_batch_line_becomes_a_request_with_its_place() -> None:
     assert read_lines(b"\n", GOOD) == [
         Request(
-            key=inputs.RequestKey("a"),
+            key=RequestKey("a"),
             model="m",
             body=Native(params=b'{"model":"m","max_tokens":5,"messages":[]}'),
             kind="line",
@@ -80,7 +81,7 @@ def test_a_byte_order_mark_crlf_and_blank_lines_are_allowed() -> None:
             ["f.jsonl:1: custom_id: is empty"],
         ),
         (
-            b'{"custom_id":"%s","params":{"model":"m","max_tokens":1,"messages":[]}}' % (b"x" * 513),
+            b'{"custom_id":"' + b"x" * 513 + b'","params":{"model":"m","max_tokens":1,"messages":[]}}',
             ["f.jsonl:1: custom_id: has 513 characters; 512 are the most"],
         ),
         (line_with('["x"]'), ["f.jsonl:1: params: must be an object, not a list"]),
@@ -116,7 +117,7 @@ def test_each_problem_of_a_batch_line_is_named(line: bytes, expected: list[str])
 
 @pytest.mark.parametrize("tokens", ["0", "-1", "1.5", "true", '"9"', "null", "[]"])
 def test_a_limit_that_is_no_positive_whole_number_is_refused(tokens: str) -> None:
-    line = line_with('{"model":"m","max_tokens":%s,"messages":[]}' % tokens)
+    line = line_with(f'{{"model":"m","max_tokens":{tokens},"messages":[]}}')
     assert problems_of(line) == [f"f.jsonl:1: params.max_tokens: must be a positive whole number, not {tokens}"]
 
 
@@ -168,8 +169,8 @@ def test_a_broken_create_body_is_one_problem(content: bytes, expected: str) -> N
 
 
 def test_limits_have_names_and_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "LINE_BYTES_MAX", 60)
-    monkeypatch.setattr(inputs, "OBJECT_BYTES_MAX", 60)
+    monkeypatch.setattr("lowtide.inputs.batch_format.LINE_BYTES_MAX", 60)
+    monkeypatch.setattr("lowtide.inputs.batch_format.OBJECT_BYTES_MAX", 60)
     assert problems_of(GOOD) == ["f.jsonl:1: the line is longer than 60 bytes; no provider takes it"]
     (item,) = inputs.batch_object(b'{"requests": [' + GOOD + b"]}", file="o")
     assert str(item).startswith("o: the file has 85 bytes; one JSON object may have 60")
@@ -276,7 +277,7 @@ def test_a_missing_column_is_named_with_the_columns_there_are() -> None:
 
 def test_the_same_complaint_of_a_thousand_rows_is_written_twenty_times_and_then_counted() -> None:
     items = csv_items("a\n" + "1\n" * 1000, "{{ x }}")
-    assert len(items) == inputs.REPEATS_MAX + 1
+    assert len(items) == REPEATS_MAX + 1
     assert complaints(items)[-1].endswith("(the same in 980 more rows)")
 
 
@@ -363,7 +364,7 @@ def test_without_a_limit_the_stated_default_holds() -> None:
     (request,) = csv_items("a\nx\n")
     assert isinstance(request, Request)
     assert isinstance(request.body, Neutral)
-    assert request.body.max_output_tokens == inputs.ROW_OUTPUT_TOKENS
+    assert request.body.max_output_tokens == ROW_OUTPUT_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -398,7 +399,7 @@ def test_a_table_without_a_model_is_one_problem() -> None:
 
 
 def test_a_cell_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "CELL_CHARS_MAX", 50)
+    monkeypatch.setattr("lowtide.inputs.tables.CELL_CHARS_MAX", 50)
     items = csv_items("a\n" + '"' + "x\n" * 100 + '"\nlast\n')
     assert "is a quote left open?" in complaints(items)[0]
 

@@ -78,7 +78,7 @@ def test_a_line_over_the_limit_is_refused_by_name_and_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lowtide.workloads.lines.LINE_BYTES_MAX", 100)
-    monkeypatch.setattr("lowtide.inputs.LINE_BYTES_MAX", 100)
+    monkeypatch.setattr("lowtide.inputs.batch_format.LINE_BYTES_MAX", 100)
     path = tmp_path / "in.jsonl"
     path.write_text("x" * 250 + "\n" + LINE % "two")
     items, reading = read(path)

@@ -166,11 +166,9 @@ def test_a_file_over_the_limit_is_refused_by_name(monkeypatch: pytest.MonkeyPatc
     "content",
     [
         definitions('<process id="p"><userTask id="t"/></process>'),
-        '<b:definitions xmlns:b="http://www.omg.org/spec/BPMN/20100524/MODEL"><b:process id="p"><b:userTask id="t"/>'
-        "</b:process></b:definitions>",
+        '<b:definitions xmlns:b="urn:bpmn"><b:process id="p"><b:userTask id="t"/></b:process></b:definitions>',
         '<definitions><process id="p"><userTask id="t"/></process></definitions>',
-        '<definitions xmlns="http://schema.omg.org/spec/BPMN/2.0"><process id="p"><userTask id="t"/></process>'
-        "</definitions>",
+        '<definitions xmlns="http://x/BPMN/2.0"><process id="p"><userTask id="t"/></process></definitions>',
         definitions(
             '<process id="p"><x:userTask xmlns:x="http://www.omg.org/spec/BPMN/20100524/MODEL" id="t"/></process>'
         ),
@@ -318,23 +316,16 @@ def test_documentation_annotations_and_documents_read_and_written() -> None:
     )
 
 
+ZEEBE = '<extensionElements><z:calledElement xmlns:z="urn:z" processId="{}"/></extensionElements>'
+
+
 @pytest.mark.parametrize(
     ("call", "calls", "run_time"),
     [
         ('<callActivity id="c" calledElement="tns:other"/>', "tns:other", False),
         ('<callActivity id="c" calledElement="${x}"/>', "${x}", True),
-        (
-            '<callActivity id="c"><extensionElements><z:calledElement xmlns:z="urn:z" processId="other"/>'
-            "</extensionElements></callActivity>",
-            "other",
-            False,
-        ),
-        (
-            '<callActivity id="c"><extensionElements><z:calledElement xmlns:z="urn:z" processId="= x"/>'
-            "</extensionElements></callActivity>",
-            "= x",
-            True,
-        ),
+        (f'<callActivity id="c">{ZEEBE.format("other")}</callActivity>', "other", False),
+        (f'<callActivity id="c">{ZEEBE.format("= x")}</callActivity>', "= x", True),
         ('<callActivity id="c"/>', "", False),
     ],
 )

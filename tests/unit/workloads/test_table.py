@@ -78,9 +78,9 @@ def test_without_rows_template_or_file_there_is_one_problem(tmp_path: Path) -> N
     path = tmp_path / "in.csv"
     path.write_text("id,word\n")
     assert [str(item) for item in read(path, "{{ word }}")[0]] == ["in.csv: the table has no rows"]
-    assert "needs a template" in str(list(WORKLOAD.read(path, WorkloadOptions()).requests())[0])
+    assert "needs a template" in str(next(WORKLOAD.read(path, WorkloadOptions()).requests()))
     gone = WorkloadOptions(templates=tmp_path / "gone.j2")
-    assert "cannot be read" in str(list(WORKLOAD.read(path, gone).requests())[0])
+    assert "cannot be read" in str(next(WORKLOAD.read(path, gone).requests()))
     assert "not UTF-8" in str(read(path, b"\xff")[0][0])
     assert "template: " in str(read(path, "{% if %}")[0][0])
     path.unlink()

@@ -243,7 +243,7 @@ class _Assembly:
             identity = element.get("id", "")
             source = self._find(element.get("sourceRef", ""), container=container)
             target = self._find(element.get("targetRef", ""), container=container)
-            if source == NOWHERE or target == NOWHERE:
+            if NOWHERE in (source, target):
                 end = "source" if source == NOWHERE else "target"
                 self._warnings.append(
                     f"the sequence flow {identity or '(no id)'} names a {end} that is not in the file"
