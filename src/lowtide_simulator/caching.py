@@ -52,19 +52,26 @@ NOTHING: Final = Served()
 
 def cuts_of(params: dict[str, Any], model: Model) -> tuple[Cut, ...]:
     """The cuts that this request's breakpoints can see; empty when it has no breakpoint."""
-    marked = list(_blocks(params, model))
     automatic = params.get("cache_control")
-    if automatic is None and not any(ttl for _, _, ttl in marked):
+    if automatic is None and not _any_mark(params):
         return ()
-    if automatic is not None:
-        block, count, _ = marked[-1]
-        marked[-1] = (block, count, automatic.get("ttl") or "5m")
+    marked = list(_blocks(params, model))
+    if automatic is not None and marked:
+        place, block, count, _ = marked[-1]
+        marked[-1] = (place, block, count, automatic.get("ttl") or "5m")
     hasher = hashlib.sha256(model.id.encode())
     seen: list[Cut] = []
     total = tokens.REQUEST_TOKENS + (tokens.TOOLS_TOKENS if params.get("tools") else 0)
-    total += tokens.settings_tokens(params, model.tokenizer)
-    hasher.update(_encode([params.get("thinking"), params.get("output_config"), params.get("tool_choice")]))
-    for block, count, ttl in marked:
+    total += tokens.schema_tokens(params, model.tokenizer)
+    output_config = params.get("output_config") or {}
+    hasher.update(_encode(output_config.get("format")))
+    settings = [params.get("thinking"), output_config.get("effort"), params.get("tool_choice")]
+    for place, block, count, ttl in marked:
+        if place == "messages" and settings:
+            # These change what comes after them: the messages, not the tools and the system prompt.
+            hasher.update(_encode(settings))
+            total += tokens.thinking_tokens(params)
+            settings = []
         hasher.update(block)
         total += count
         seen.append(Cut(hasher.digest(), total, ttl))
@@ -75,17 +82,23 @@ def cuts_of(params: dict[str, Any], model: Model) -> tuple[Cut, ...]:
     return tuple(seen[index] for index in sorted(wanted))
 
 
-def _blocks(params: dict[str, Any], model: Model) -> Iterator[tuple[bytes, int, str | None]]:
-    """Every block in prefix order: its canonical bytes, its tokens, its mark."""
+def _any_mark(params: dict[str, Any]) -> bool:
+    """Whether any block has a mark: most bodies have none, and are not hashed."""
+    contents = [params.get("tools"), params.get("system"), *(message["content"] for message in params["messages"])]
+    return any("cache_control" in block for content in contents if isinstance(content, list) for block in content)
+
+
+def _blocks(params: dict[str, Any], model: Model) -> Iterator[tuple[str, bytes, int, str | None]]:
+    """Every block in prefix order: its place, its canonical bytes, its tokens, its mark."""
     for tool in params.get("tools") or ():
-        yield _bare(tool, "tool"), tokens.tool_tokens(tool, model.tokenizer), _ttl(tool)
+        yield "tools", _bare(tool, "tool"), tokens.tool_tokens(tool, model.tokenizer), _ttl(tool)
     for block in _listed(params.get("system")):
-        yield _bare(block, "system"), tokens.block_tokens(block, model), _ttl(block)
+        yield "system", _bare(block, "system"), tokens.block_tokens(block, model), _ttl(block)
     for message in params["messages"]:
         blocks = _listed(message["content"])
         for position, block in enumerate(blocks):
             count = tokens.block_tokens(block, model) + (tokens.MESSAGE_TOKENS if position == 0 else 0)
-            yield _bare(block, message["role"]), count, _ttl(block)
+            yield "messages", _bare(block, message["role"]), count, _ttl(block)
 
 
 def _listed(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def json_tokens(value: object, tokenizer: Tokenizer) -> int:
 def request_tokens(params: dict[str, Any], model: Model) -> int:
     """Tokens of a whole request body that has passed validation."""
     kind = model.tokenizer
-    total = REQUEST_TOKENS + tools_tokens(params, kind) + settings_tokens(params, kind)
+    total = REQUEST_TOKENS + tools_tokens(params, kind) + schema_tokens(params, kind) + thinking_tokens(params)
     total += content_tokens(params.get("system") or "", model)
     for message in params["messages"]:
         total += MESSAGE_TOKENS + content_tokens(message["content"], model)
@@ -73,16 +73,16 @@ def tool_tokens(tool: dict[str, Any], kind: Tokenizer) -> int:
     return TOOL_TOKENS + json_tokens({k: v for k, v in tool.items() if k != "cache_control"}, kind)
 
 
-def settings_tokens(params: dict[str, Any], kind: Tokenizer) -> int:
-    """What thinking and a schema add."""
-    total = 0
+def thinking_tokens(params: dict[str, Any]) -> int:
+    """What asking the model to think adds to the prompt."""
     thinking = params.get("thinking")
-    if thinking and thinking.get("type") in ("enabled", "adaptive"):
-        total += THINKING_TOKENS
+    return THINKING_TOKENS if thinking and thinking["type"] in ("enabled", "adaptive") else 0
+
+
+def schema_tokens(params: dict[str, Any], kind: Tokenizer) -> int:
+    """What a schema for the answer adds to the prompt."""
     output_format = (params.get("output_config") or {}).get("format")
-    if output_format:
-        total += SCHEMA_TOKENS + json_tokens(output_format.get("schema"), kind)
-    return total
+    return SCHEMA_TOKENS + json_tokens(output_format["schema"], kind) if output_format else 0
 
 
 def content_tokens(content: str | list[dict[str, Any]], model: Model) -> int:

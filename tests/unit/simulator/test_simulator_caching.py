@@ -81,7 +81,24 @@ def test_a_changed_prefix_is_another_prefix() -> None:
     store.use(body())
     assert not store.use(body(system=LONG + "!"), 1).read
     assert not store.use({**body(), "tools": [{"name": "t", "input_schema": {}}]}, 1).read
-    assert not store.use({**body(), "thinking": {"type": "adaptive"}}, 1).read
+    config = {"format": {"type": "json_schema", "schema": {"type": "string"}}}
+    assert not store.use({**body(), "output_config": config}, 1).read
+
+
+def test_thinking_effort_and_tool_choice_change_the_messages_but_not_what_stands_before_them() -> None:
+    long = body(LONG * 2)
+    long["messages"][0]["content"] = [marked(LONG * 2)]
+    for change in (
+        {"thinking": {"type": "adaptive"}},
+        {"output_config": {"effort": "low"}},
+        {"tool_choice": {"type": "none"}},
+    ):
+        store = Store()
+        whole = store.use(long).write_5m
+        again = store.use({**long, **change}, 1)
+        assert 0 < again.read < whole
+        assert again.write_5m > 0
+        assert store.use({**long, **change}, 2).write_5m == 0
 
 
 def test_an_earlier_cut_is_found_up_to_twenty_blocks_back() -> None:
