@@ -8,16 +8,18 @@ beginning, so two processes wait for each other and never see half of anything.
 import fcntl
 import os
 import shutil
+import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from lowtide import points
 from lowtide.errors import StoreUnusable
@@ -50,11 +52,11 @@ class Store:
             (folder / "segments").mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise segments.disk_failed(error, folder) from error
-        self.url = url or f"sqlite:///{folder / 'store.db'}"
         try:
-            dialect = make_url(self.url).get_backend_name()
+            self.url = _address(url) if url else URL.create("sqlite", database=str(folder / "store.db"))
         except ArgumentError as error:
-            raise StoreUnusable(f"the store's address {self.url!r} is no database address") from error
+            raise StoreUnusable(f"the store's address {url!r} is no database address") from error
+        dialect = self.url.drivername.partition("+")[0]
         self.is_sqlite = dialect == "sqlite"
         if not self.is_sqlite and dialect != "postgresql":
             raise StoreUnusable(f"a store on {dialect} is not supported", hint="use SQLite or PostgreSQL")
@@ -157,9 +159,10 @@ class Store:
         with self.read() as tx:
             found = self.meta(tx, "money")
         if found is None:
-            with self.write() as tx:
-                self.set_meta(tx, "money", wanted)
-        elif found != wanted:
+            with self.write() as tx:  # two may be first at once: only one of them writes, and both read what is written
+                insert_missing(tx, META, {"name": "money", "value": wanted})
+                found = self.meta(tx, "money")
+        if found != wanted:
             raise StoreUnusable(
                 f"the store in {self.folder} holds {found} money and cannot be used with {wanted} money",
                 hint="use another store: --store FOLDER or LOWTIDE_STORE",
@@ -176,8 +179,8 @@ class Store:
         try:
             target.mkdir(mode=0o700, parents=True)
             (target / "segments").mkdir(mode=0o700)
-            with self._translated(), self._reading.connect() as connection:
-                connection.exec_driver_sql("VACUUM INTO ?", (str(target / "store.db"),))
+            with self._translated():
+                self._vacuum_into(target / "store.db")
             (target / "store.db").chmod(stat.S_IRUSR | stat.S_IWUSR)
             # Every place in the copied rows was synced before them, so copying the files afterwards misses nothing.
             for path in sorted((self.folder / "segments").glob("*.seg")):
@@ -224,7 +227,7 @@ class Store:
         from alembic import command  # noqa: PLC0415 only a store that must change pays for this import
         from alembic.config import Config  # noqa: PLC0415
 
-        with (self.folder / "migration.lock").open("w") as lock:
+        with os.fdopen(os.open(self.folder / "migration.lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self._version() == SCHEMA:
                 return
@@ -233,6 +236,16 @@ class Store:
             with self._writing.connect() as connection:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+
+    def _vacuum_into(self, target: Path) -> None:
+        """Copy the database in one snapshot; this one statement wants no transaction around it."""
+        connection = self._reading.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM INTO ?", (str(target),))
+        except sqlite3.OperationalError as error:
+            raise self._unusable(error) from error
+        finally:
+            connection.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -248,7 +261,7 @@ class Store:
                 ) from error
             raise
 
-    def _unusable(self, error: SQLAlchemyError) -> StoreUnusable:
+    def _unusable(self, error: Exception) -> StoreUnusable:
         cause = str(getattr(error, "orig", error)).strip()
         if "full" in cause or "No space" in cause or "disk I/O" in cause:
             return StoreUnusable(
@@ -261,6 +274,18 @@ class Store:
                 hint="look for a stuck lowtide process",
             )
         return StoreUnusable(f"the store in {self.folder} cannot be used: {cause}", hint="is the address right?")
+
+
+def insert_missing(tx: Transaction, table: Table, values: Mapping[str, object]) -> None:
+    """Write a row unless one of its key is there already, also when two processes do it at once."""
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    tx.execute(insert(table).values(values).on_conflict_do_nothing())
+
+
+def _address(url: str) -> URL:
+    """Read a database address; for PostgreSQL however it is written, with the driver that we install."""
+    address = make_url(url)
+    return address.set(drivername="postgresql+psycopg") if address.drivername in ("postgres", "postgresql") else address
 
 
 def worker_name(clock_id: str) -> str:
@@ -285,4 +310,4 @@ def _started(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19][-9:]
 
 
-__all__ = ["SCHEMA", "Store", "Transaction", "points", "worker_is_dead", "worker_name"]
+__all__ = ["SCHEMA", "Store", "Transaction", "insert_missing", "points", "worker_is_dead", "worker_name"]

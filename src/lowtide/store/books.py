@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from lowtide import ledger
 from lowtide.ledger import Account, AccountId, Hold, HoldId, Reason, Verdict
 from lowtide.money import ZERO, Nanos
-from lowtide.store import Store, Transaction
+from lowtide.store import Store, Transaction, insert_missing
 from lowtide.store.schema import ACCOUNTS, HOLDS, TRANSFERS, instant_text
 
 
@@ -44,8 +44,7 @@ class Imbalance:
 
 def open_account(tx: Transaction, account_id: AccountId, limit: Nanos | None) -> None:
     """Begin an account, unless it is there."""
-    if find_account(tx, account_id) is None:
-        tx.execute(ACCOUNTS.insert().values(account_id=account_id, limit_nanos=limit, held_nanos=0, spent_nanos=0))
+    insert_missing(tx, ACCOUNTS, {"account_id": account_id, "limit_nanos": limit, "held_nanos": 0, "spent_nanos": 0})
 
 
 def find_account(tx: Transaction, account_id: AccountId, *, lock: bool = False) -> Account | None:
