@@ -45,7 +45,7 @@ def write_document(frame: Frame, delivery: Delivery) -> Document:
         lines.extend(f"> - {_plain(gap)}" for gap in delivery.gaps)
         lines.append("")
     text = delivery.text.rstrip("\n")
-    return Document(path=frame.place_of(delivery.key), text="\n".join(lines) + text + "\n")
+    return Document(path=frame.place_of(delivery.key), text="\n".join((*lines, text, "")))
 
 
 def write_indexes(frame: Frame, finished: Mapping[RequestKey, str]) -> Iterator[Document]:
