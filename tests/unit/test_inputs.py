@@ -68,6 +68,16 @@ def test_a_byte_order_mark_crlf_and_blank_lines_are_allowed() -> None:
         ),
         ('{"custom_id": "åäö", "params": !}'.encode(), ["f.jsonl:1: not JSON: invalid character at column 32"]),
         (b'{"custom_id":"a","params":{"model":"m"', ["f.jsonl:1: not JSON: it ends too early"]),
+        (rb'{"custom_id":"a\ud83d"}', [r"f.jsonl:1: not JSON: \ud83d is half of a character"]),
+        (rb'{"custom_id":"a\udc00"}', [r"f.jsonl:1: not JSON: \udc00 is half of a character"]),
+        (rb'{"custom_id":"\ud83d\ude00"', ["f.jsonl:1: not JSON: it ends too early"]),
+        (
+            b'{"custom_id":{},"params":true}',
+            [
+                "f.jsonl:1: custom_id: must be a string, not an object",
+                "f.jsonl:1: params: must be an object, not true or false",
+            ],
+        ),
         (b"[1]", ["f.jsonl:1: the line is not a JSON object"]),
         (b"\xff", ["f.jsonl:1: not UTF-8 (0xff at byte 1)"]),
         (b'{"params":{"model":"m","max_tokens":1,"messages":[]}}', ["f.jsonl:1: custom_id is missing"]),
@@ -115,7 +125,7 @@ def test_each_problem_of_a_batch_line_is_named(line: bytes, expected: list[str])
     assert problems_of(line) == expected
 
 
-@pytest.mark.parametrize("tokens", ["0", "-1", "1.5", "true", '"9"', "null", "[]"])
+@pytest.mark.parametrize("tokens", ["0", "-1", "1.5", "1e999", "true", '"9"', "null", "[]"])
 def test_a_limit_that_is_no_positive_whole_number_is_refused(tokens: str) -> None:
     line = line_with(f'{{"model":"m","max_tokens":{tokens},"messages":[]}}')
     assert problems_of(line) == [f"f.jsonl:1: params.max_tokens: must be a positive whole number, not {tokens}"]
@@ -260,6 +270,7 @@ def test_one_bad_row_does_not_stop_the_others() -> None:
         ("\n", "t.csv:1: there is no header line"),
         ("a,a\n1,2\n", "t.csv:1: two columns have the same name: a"),
         (",,\n1,2,3\n", "t.csv:1: the header line names no column"),
+        ('"a"b,c\n1,2\n', "t.csv:1: the header line is not CSV: ',' expected after '\"'"),
     ],
 )
 def test_a_table_without_a_usable_header_is_one_problem(content: str, expected: str) -> None:
@@ -336,7 +347,16 @@ def test_json_rows_without_the_wanted_key_column_are_problems() -> None:
         "t.jsonl:1: this row has no 'k', the column of its key",
         "t.jsonl:2: not JSON: it ends too early",
     ]
-    assert complaints(jsonl_items("[" * 100_000)) != []
+    assert complaints(jsonl_items("[" * 100_000)) == ["t.jsonl:1: the line is not a JSON object"]
+    assert complaints(jsonl_items('{"a":' + "[" * 100_000)) == ["t.jsonl:1: the JSON is nested too deeply"]
+
+
+def test_a_json_row_that_is_not_utf8_is_a_problem_of_its_own() -> None:
+    rows = RowOptions(model="m")
+    lines = [b'{"a": "\xff"}\n', b'\xef\xbb\xbf{"a": 1}\n', b'{"a": 2}\n']
+    items = list(inputs.jsonl_requests(lines, file="t.jsonl", template=template("{{ a }}"), options=rows))
+    assert complaints(items)[0] == "t.jsonl:1: not UTF-8 (0xff at byte 8)"
+    assert texts(items) == ["2"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from lowtide.errors import Problem
 
 BOM_UTF8: Final = b"\xef\xbb\xbf"
 
+_HALF_CHARACTER = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 _MALFORMED_AT = re.compile(r"^(?P<what>.*?)\s*\(byte (?P<byte>\d+)\)$", re.DOTALL)
 
 
@@ -31,6 +34,10 @@ def malformed_json(content: bytes, error: msgspec.DecodeError, *, where: str) ->
     """Say what is wrong with this JSON, with the line (in a file) and the column, in characters from 1."""
     if isinstance(error, msgspec.ValidationError):
         return Problem(where=where, what=f"not a batch file: {error}", hint='expected {"requests": [...]}')
+    half = _HALF_CHARACTER.search(content)
+    if half is not None and content.rstrip().endswith(b"}"):
+        # The decoder takes half of a surrogate pair for an early end.
+        return Problem(where=where, what=f"not JSON: {half[0].decode()} is half of a character")
     found = _MALFORMED_AT.match(str(error))
     if found is None:
         return Problem(where=where, what=f"not JSON: {_plain(str(error))}")

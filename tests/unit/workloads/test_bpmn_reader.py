@@ -106,6 +106,27 @@ def test_a_shift_jis_file_with_windows_own_characters_is_read() -> None:
             'not well-formed XML: bytes that are not valid in its encoding UTF-8 (column 9, at `\ufffd"/></a>`)',
         ),
         (b"", "f.bpmn", "the file is empty"),
+        (
+            b'<?xml version="1.0" encoding="windows-1252"?>\n\n<a b="\x81"/>',
+            "f.bpmn:3",
+            "bytes that are not valid in the declared encoding windows-1252",
+        ),
+        (
+            b'<?xml version="1.0" encoding="utf_16"?><a/>',
+            "f.bpmn",
+            "cannot be read as XML: multi-byte encodings are not supported",
+        ),
+        (
+            b'<?xml version="1.0" encoding="utf-16"?><a/>',
+            "f.bpmn:1",
+            'not well-formed XML: encoding specified in XML declaration is incorrect (column 31, at `utf-16"?><a/>`)',
+        ),
+        ("\ufeff<a>\n</b>".encode("utf-16-le"), "f.bpmn:2", "not well-formed XML: mismatched tag (column 3)"),
+        (
+            '<?xml version="1.0" encoding="gbk"?><a>订</b>'.encode("gbk"),
+            "f.bpmn:1",
+            "not well-formed XML: mismatched tag (column 43, at `b>`)",
+        ),
         (b"\xef\xbb\xbf \n", "f.bpmn", "the file is empty"),
     ],
 )
