@@ -1,0 +1,31 @@
+"""What the shell may complete: ids of runs and plans from the local store. Never the network, never an error."""
+
+import asyncio
+
+import click
+
+from lowtide.errors import LowtideError
+
+COMPLETED = 50
+
+
+def complete_run(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
+    """Complete the id of a run."""
+    return [run_id for run_id in _runs(ctx) if run_id.startswith(typed)]
+
+
+def _runs(ctx: click.Context) -> list[str]:
+    from lowtide.cli.desk import desk, settings_of  # noqa: PLC0415 only completion pays for it
+    from lowtide.cli.options import META, Choices  # noqa: PLC0415 as above
+
+    async def ask(chosen: Choices) -> list[str]:
+        async with desk(chosen) as engine:
+            return [report.run_id for report in await engine.run_reports(COMPLETED)]
+
+    chosen = ctx.meta.get(META, Choices())
+    try:
+        if not settings_of(chosen).store_folder.exists():
+            return []
+        return asyncio.run(ask(chosen))
+    except (LowtideError, OSError):
+        return []

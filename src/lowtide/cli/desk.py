@@ -1,0 +1,52 @@
+"""The way to the engine: settings from files, environment and flags, installed workloads by name, one open engine.
+
+Nothing of a workload is imported before it is asked for.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from lowtide.cli.options import Choices
+from lowtide.engine import Engine
+from lowtide.settings import Settings, read_settings
+from lowtide.workload import Workload
+
+GROUP = "lowtide.workloads"
+
+
+class Installed(Mapping[str, Workload]):
+    """The installed workloads by name, each imported at its first use."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=GROUP)}
+
+    def __getitem__(self, name: str) -> Workload:
+        """Import a workload. Raises: KeyError."""
+        workload: Workload = self._points[name].load()
+        return workload
+
+    def __iter__(self) -> Iterator[str]:
+        """Name them."""
+        return iter(self._points)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._points)
+
+
+def settings_of(choices: Choices) -> Settings:
+    """Read the settings. Raises: SettingsInvalid."""
+    return read_settings(choices.flags(), os.environ, Path.cwd())
+
+
+@asynccontextmanager
+async def desk(choices: Choices) -> AsyncIterator[Engine]:
+    """Open the engine, and close it whatever happens. Raises: LowtideError."""
+    engine = Engine.start(settings_of(choices), Installed(), os.environ)
+    try:
+        yield engine
+    finally:
+        await engine.close()

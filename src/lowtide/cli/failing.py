@@ -1,0 +1,65 @@
+"""Errors in words: what happened, then ``hint:`` on a line of its own, on standard error. The exit code goes with it.
+
+With ``--json`` the same is one object on standard output, with every problem in it.
+"""
+
+import errno
+import json
+import sys
+
+import click
+
+from lowtide.cli import PROBLEMS_SHOWN
+from lowtide.errors import InputRefused, LowtideError, PlanChanged, Problem
+
+SCHEMA = "lowtide/1"
+
+
+def show_usage(error: click.ClickException, *, as_json: bool) -> int:
+    """Tell what is wrong with the command line; gives the exit code."""
+    message = error.format_message()
+    if as_json:
+        print(json.dumps({"schema": SCHEMA, "error": {"code": "usage", "message": message}}, ensure_ascii=False))
+    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(message, file=sys.stderr)
+    else:
+        print(f"error: {message}", file=sys.stderr)
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            print(f"hint: {error.ctx.command_path} --help", file=sys.stderr)
+    return error.exit_code
+
+
+def show_error(error: LowtideError | OSError, *, as_json: bool) -> int:
+    """Tell what happened; gives the exit code."""
+    problems: tuple[Problem, ...] = ()
+    changes: tuple[str, ...] = ()
+    if isinstance(error, LowtideError):
+        code, message, hint, exit_code = error.code, error.message, error.hint, error.exit_code
+        if isinstance(error, InputRefused):
+            problems = error.problems
+        if isinstance(error, PlanChanged):
+            changes = error.changes
+    else:
+        where = f"{error.filename}: " if error.filename else ""
+        code, message, exit_code = "file", f"{where}{error.strerror or error}", 1
+        hint = "make room and go on; what was written is not lost" if error.errno == errno.ENOSPC else ""
+    if as_json:
+        body = {
+            "code": code,
+            "message": message,
+            "hint": hint,
+            "problems": [{"where": each.where, "what": each.what, "hint": each.hint} for each in problems],
+            "changes": list(changes),
+        }
+        print(json.dumps({"schema": SCHEMA, "error": body}, ensure_ascii=False))
+        return exit_code
+    print(f"error: {message}", file=sys.stderr)
+    for change in changes:
+        print(f"  {change}", file=sys.stderr)
+    for problem in problems[:PROBLEMS_SHOWN]:
+        print("  " + str(problem).replace("\n", "\n  "), file=sys.stderr)
+    if len(problems) > PROBLEMS_SHOWN:
+        print(f"  and {len(problems) - PROBLEMS_SHOWN} more: --json lists them all", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return exit_code

@@ -1,0 +1,460 @@
+"""The pictures of a plan and of a run, for people. Every figure is the report's own; here they only get words and places.
+
+What is guessed says what the guess rests on; what is not known says so; simulated money says so on every picture.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lowtide.cli import screen
+from lowtide.cli.screen import counted, moment, span, tokens
+from lowtide.engine import Event
+from lowtide.errors import Problem
+from lowtide.money import Nanos, show_dollars
+from lowtide.plan import Plan, Rounds, price_sources
+from lowtide.reports import BatchReport, RunReport
+
+ROUTES = {"realtime": "real time", "batch": "batch"}
+INPUT_BASIS = {
+    "counted": "counted by the provider",
+    "learned": "learned from earlier requests",
+    "local": "estimated from their bytes",
+    "limit": "not known; their limit stands in",
+}
+OUTPUT_BASIS = {
+    "counted": "counted",
+    "learned": "learned from earlier answers",
+    "local": "estimated",
+    "limit": "guessed at half of each answer's limit, 4,000 at most: no history yet",
+}
+# What money that bought nothing is called in the books, and what that means.
+NOTHING_BOUGHT = {
+    "duplicate": "bought twice, by a batch that had arrived after all",
+    "canceled_but_finished": "finished although the run was canceled",
+    "doubt": "held: the reply was lost, the call may have been billed",
+    "row_missing": "held: counted as finished by the provider, never delivered",
+}
+HOLDS = {
+    "batch": "batches at the provider, or about to be sent",
+    "first_request": "first request of a kind, in real time",
+    "doubt": "doubt: a reply was lost, counts as spent until it is settled",
+    "possible_duplicate": "sent again beside a doubt",
+    "duplicate": "a batch that may be a second copy",
+    "canceled_but_finished": "finished although canceled",
+    "row_missing": "bought, never delivered",
+    "adopted": "adopted batches",
+}
+STATES = {
+    "active": "at work",
+    "paused": "paused",
+    "canceling": "canceling",
+    "done": "done",
+    "failed": "failed",
+    "canceled": "canceled",
+}
+BATCH_STATES = {
+    "planned": "to be sent",
+    "submitting": "being sent",
+    "doubtful": "sent, asking whether it arrived",
+    "in_progress": "at provider",
+    "finalizing": "finalising",
+    "canceling": "canceling at provider",
+    "ended": "ended, not collected yet",
+    "landed": "back",
+    "failed": "refused",
+    "lost": "gone",
+}
+LONG_PROMPTS_SHOWN = 5
+BATCHES_SHOWN = 12
+
+
+# plan
+
+
+def plan_picture(plan: Plan, cap: Nanos | None, release: Rounds | None, *, short: bool = False) -> RenderableType:
+    """Draw a plan: routes, waves, cost, saving, time, cap, warnings."""
+    parts: list[RenderableType] = [_plan_head(plan), "", _routes(plan), ""]
+    if len(plan.waves) > 1 or len(plan.waves[0].kinds) > 1:
+        parts += [_waves(plan), ""]
+    parts.append(screen.lines(list(_plan_lines(plan, cap, release, short=short))))
+    return Group(*parts)
+
+
+def _plan_head(plan: Plan) -> Text:
+    models = ", ".join(sorted({line.model for line in plan.lines}))
+    head = Text(plan.title, style="bold")
+    head.append(
+        f"   {counted(plan.requests, 'request')}   {models}   prices of {screen.day(plan.prices_on)}", style="none"
+    )
+    if plan.simulated:
+        head.append("   ").append(screen.SIMULATED)
+    return head
+
+
+def _routes(plan: Plan) -> Table:
+    made = screen.table("ROUTE", "REQUESTS", "TOKENS IN", "TOKENS OUT", "LIKELY", "AT MOST", right=(1, 2, 3, 4, 5))
+    several = len({line.model for line in plan.lines}) > 1
+    for line in plan.lines:
+        route = ROUTES.get(line.route, line.route)
+        name = f"{route}, {counted(line.parts, 'part')}" if line.parts > 1 else route
+        made.add_row(
+            f"{name}, {line.model}" if several else name,
+            f"{line.requests:,}",
+            f"~{tokens(line.input_tokens)}",
+            f"~{tokens(line.output_tokens)}",
+            show_dollars(line.cost_likely),
+            show_dollars(line.cost_ceiling),
+        )
+    if len(plan.lines) > 1:
+        made.add_row(
+            "",
+            f"{plan.requests:,}",
+            "",
+            "",
+            show_dollars(plan.cost_likely),
+            show_dollars(plan.cost_ceiling),
+            style="bold",
+        )
+    return made
+
+
+def _waves(plan: Plan) -> Table:
+    made = screen.table("WAVE", "REQUESTS", "OF WHICH", right=(1,), fold=(2,))
+    for wave in plan.waves:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(wave.kinds.items()))
+        made.add_row(f"{wave.wave + 1}" + ("" if wave.exact else " ~"), f"{wave.requests:,}", kinds)
+    return made
+
+
+def _plan_lines(
+    plan: Plan, cap: Nanos | None, release: Rounds | None, *, short: bool
+) -> Iterator[tuple[str, str | Text]]:
+    history = plan.basis_output != "limit"
+    if history:
+        low, high = show_dollars(plan.cost_low), show_dollars(plan.cost_high)
+        yield "Cost", f"{show_dollars(plan.cost_likely)} likely; 95 of 100 such plans end between {low} and {high}"
+    else:
+        yield "Cost", f"{show_dollars(plan.cost_likely)} likely; how likely is not known, there is no history yet"
+    yield "", f"{show_dollars(plan.cost_ceiling)} at most, if every answer used its full limit"
+    yield "", f"~ prompts are {INPUT_BASIS.get(plan.basis_input, plan.basis_input)}"
+    yield "", f"~ answers are {OUTPUT_BASIS.get(plan.basis_output, plan.basis_output)}"
+    if any(not wave.exact for wave in plan.waves):
+        yield "", "~ later waves quote answers that do not exist yet: their number is exact, their tokens are not"
+    yield (
+        "Saves",
+        f"{show_dollars(plan.saving)} against {show_dollars(plan.realtime_likely)} in real time (batch price)",
+    )
+    yield "Time", _plan_time(plan)
+    if cap is not None and release is not None:
+        yield "Cap", _cap(plan, cap, release)
+    if plan.long_prompts_count:
+        yield "Long", Text(_long(plan), style=screen.ADVICE)
+        for prompt in plan.long_prompts[: 1 if short else LONG_PROMPTS_SHOWN]:
+            yield "", f"{prompt.key}: {prompt.input_tokens:,} tokens, {show_dollars(prompt.extra)} more"
+    if plan.near_threshold_count:
+        count = counted(plan.near_threshold_count, "prompt is", "prompts are")
+        yield "Near", f"{count} within a tenth of the length where a higher price begins"
+    if not short:
+        for place, source in enumerate(price_sources(plan)):
+            yield "" if place else "Prices", source
+    for warning in plan.warnings:
+        yield "Note", Text(warning, style=screen.ADVICE)
+    if plan.blocked:
+        yield "Blocked", Text(plan.blocked, style=screen.BAD)
+
+
+def _plan_time(plan: Plan) -> str:
+    count = len(plan.waves)
+    waves = "" if count == 1 else f"{count} waves, one after the other; "
+    usual = plan.turnaround
+    if usual is None:
+        return f"{waves}no history yet; the provider may take 24 h{'' if count == 1 else ' for each'}"
+    return (
+        f"{waves}half of the last {usual.batches:,} batches came back in {span(usual.half)}, 9 in 10 in"
+        f" {span(usual.nine_in_ten)}; the provider may take 24 h{'' if count == 1 else ' for each'}"
+    )
+
+
+def _cap(plan: Plan, cap: Nanos, release: Rounds) -> str:
+    amount = show_dollars(cap)
+    if cap >= plan.cost_ceiling:
+        return f"{amount} covers the most it can cost: one round"
+    if cap < plan.cost_likely:
+        return f"{amount} is below the likely cost: refused"
+    text = f"{amount} covers the likely cost, not the most it can: released in {counted(release.rounds, 'round')}, each"
+    text += " after the one before is back"
+    return text + ("; it may pause at the cap before its end" if release.may_pause else "")
+
+
+def _long(plan: Plan) -> str:
+    threshold = f"{plan.long_prompts[0].threshold:,}" if plan.long_prompts else "a threshold of"
+    text = f"{counted(plan.long_prompts_count, 'prompt')} over {threshold} tokens, where a higher price begins"
+    return text if len(plan.long_prompts) <= LONG_PROMPTS_SHOWN else f"{text} (all: --show long)"
+
+
+def problem_lines(problems: Sequence[Problem], shown: int) -> RenderableType:
+    """List problems of an input, and how many more there are."""
+    texts: list[RenderableType] = [screen.indented(str(problem)) for problem in problems[:shown]]
+    if len(problems) > shown:
+        texts.append(screen.indented(f"and {len(problems) - shown:,} more: --show problems"))
+    return Group(*texts)
+
+
+def long_table(plan: Plan) -> Table:
+    """List the prompts over a threshold, with what that adds."""
+    made = screen.table("PROMPT", "TOKENS", "OVER", "ADDS", right=(1, 2, 3), fold=(0,))
+    for prompt in plan.long_prompts:
+        made.add_row(prompt.key, f"{prompt.input_tokens:,}", f"{prompt.threshold:,}", show_dollars(prompt.extra))
+    left_out = plan.long_prompts_count - len(plan.long_prompts)
+    if left_out:
+        made.add_row(f"and {left_out:,} more", "", "", "")
+    return made
+
+
+def used_prices(plan: Plan) -> Table:
+    """List the price sheets that a plan rests on, with their sources."""
+    made = screen.table("MODEL", "ROUTE", "DAY", "SOURCES", fold=(3,))
+    for used in plan.prices:
+        made.add_row(used.model, ROUTES.get(used.lane, used.lane), used.day.isoformat(), "\n".join(used.sources))
+    return made
+
+
+# run
+
+
+def run_picture(report: RunReport, events: Sequence[Event] = (), *, whole: bool = False) -> RenderableType:
+    """Draw a run as it stands: batches, counts, money, time. ``whole`` adds failures, holds and history."""
+    parts: list[RenderableType] = [_run_head(report)]
+    if report.batches:
+        parts += ["", _batches(report, BATCHES_SHOWN if not whole else len(report.batches))]
+    parts += ["", screen.lines(list(_run_lines(report)))]
+    if whole:
+        if report.failures:
+            parts += ["", _failures(report)]
+        if report.holds:
+            parts += ["", _holds(report)]
+    if events:
+        parts += ["", _history(events)]
+    return Group(*parts)
+
+
+def _run_head(report: RunReport) -> Text:
+    until = report.ended_at or report.now
+    head = Text(report.run_id, style="bold")
+    head.append(f"   {report.title}   {STATES.get(report.state, report.state)}   ", style="none")
+    head.append(span(until - report.created_at), style="none")
+    if report.simulated:
+        head.append("   ").append(screen.SIMULATED)
+    return head
+
+
+def _batches(report: RunReport, shown: int) -> Table:
+    made = screen.table("BATCH", "REQUESTS", "STATE", "AGE", "USUAL", right=(1,), fold=(2,))
+    usual = (
+        "-" if report.turnaround is None else f"{span(report.turnaround.half)} - {span(report.turnaround.nine_in_ten)}"
+    )
+    for batch in report.batches[-shown:]:
+        made.add_row(
+            batch.provider_batch_id or f"({batch.shard_id})",
+            f"{batch.requests:,}",
+            _batch_state(batch),
+            "-" if batch.age is None else span(batch.age),
+            usual if batch.ended_at is None else "",
+        )
+    left_out = len(report.batches) - shown
+    if left_out > 0:
+        made.add_row(f"and {left_out:,} earlier ones", "", "", "", "", style="dim")
+    return made
+
+
+def _batch_state(batch: BatchReport) -> str:
+    state = BATCH_STATES.get(batch.state, batch.state)
+    if batch.landed:
+        state = f"{state}: {batch.landed:,} landed"
+    if batch.role not in ("ours", ""):
+        state = f"{state} ({batch.role})"
+    return f"{state}, {batch.error}" if batch.error else state
+
+
+def _run_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
+    wave = "" if report.waves == 1 else f", wave {report.wave + 1} of {report.waves}"
+    yield "Answered", f"{report.answered:,} of {report.planned:,}{wave}"
+    rest = [
+        f"{count:,} {word}"
+        for count, word in (
+            (report.out, "being answered"),
+            (report.waiting, "waiting"),
+            (report.retrying, "go out again"),
+            (report.failed, "failed"),
+            (report.canceled, "canceled"),
+        )
+        if count
+    ]
+    if rest:
+        yield "", ", ".join(rest)
+    yield "Spent", _money(report)
+    if report.saved:
+        yield "Saved", f"{show_dollars(report.saved)} against real time{'' if report.over else ', so far'}"
+    for name, amount in report.nothing_bought.items():
+        yield "Lost", Text(f"{show_dollars(amount)} {NOTHING_BOUGHT.get(name, name)}", style=screen.ADVICE)
+    if not report.over:
+        yield "Ready", _ready(report)
+    if report.reason:
+        yield "Reason", Text(report.reason, style=screen.BAD)
+    if not report.over and not report.worked_on:
+        yield "Worker", Text(_nobody(report), style=screen.ADVICE)
+    if report.delivered_to:
+        yield "Out", report.delivered_to
+
+
+def _money(report: RunReport) -> str:
+    text = f"{show_dollars(report.spent)} billed"
+    if report.held:
+        text += f" + {show_dollars(report.held)} committed"
+    text += f"   plan {show_dollars(report.plan_likely)}"
+    return text + ("   no cap" if report.cap is None else f"   cap {show_dollars(report.cap)}")
+
+
+def _ready(report: RunReport) -> str:
+    look = "" if report.next_look_at is None else f"   next look in {span(report.next_look_at - report.now)}"
+    if report.state == "paused":
+        return "not before it goes on"
+    if report.ready_from is None or report.ready_to is None:
+        return f"no history yet; the provider may take 24 h{look}"
+    return f"about {moment(report.ready_from, report.now)} - {moment(report.ready_to, report.now)}{look}"
+
+
+def _nobody(report: RunReport) -> str:
+    if report.state == "paused":
+        return f"it waits for you: {way_on(report)}"
+    return f"nobody works on it: lowtide worker, or lowtide run {report.run_id}"
+
+
+def way_on(report: RunReport) -> str:
+    """Name the command that lets a paused run go on."""
+    if report.reason == "at its cap":
+        return f"lowtide raise {report.run_id} --cap AMOUNT"
+    return f"lowtide run {report.run_id}"
+
+
+def _failures(report: RunReport) -> Table:
+    made = screen.table("REQUESTS", "", "WHY", right=(0,), fold=(2,))
+    for failure in report.failures:
+        what = "failed" if failure.state == "failed" else "again"
+        made.add_row(f"{failure.requests:,}", what, _why(failure.code, failure.example))
+    return made
+
+
+def _why(code: str, example: str) -> str:
+    return f'{code}: "{example}"' if example else code
+
+
+def _holds(report: RunReport) -> Table:
+    made = screen.table("HELD", "FOR", right=(0,), fold=(1,))
+    for hold in report.holds:
+        where = f" ({hold.shard_id})" if hold.shard_id else ""
+        made.add_row(show_dollars(hold.amount), f"{HOLDS.get(hold.reason, hold.reason)}{where}")
+    return made
+
+
+def _history(events: Sequence[Event]) -> Table:
+    made = screen.table("WHEN", "WHAT", fold=(1,))
+    for event in events:
+        made.add_row(screen.stamp(event.at), Text(event.text, style="none" if event.level == "info" else screen.ADVICE))
+    return made
+
+
+def end_picture(report: RunReport, *, out: str) -> RenderableType:
+    """Draw what a run came to, in one block. ``out`` says where its answers are."""
+    return Group(_run_head(report), "", screen.lines(list(_end_lines(report, out))))
+
+
+def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
+    yield "Answered", f"{report.answered:,} of {report.planned:,}"
+    rest = {name: count for name, count in report.stop_reasons.items() if name not in ("end_turn", "stop_sequence")}
+    if rest:
+        yield "", "of which " + ", ".join(f"{count:,} stopped by {name}" for name, count in sorted(rest.items()))
+    for failure in report.failures:
+        word = "Failed" if failure.state == "failed" else "Again"
+        yield word, Text(f"{failure.requests:,} {_why(failure.code, failure.example)}", style=screen.BAD)
+    if report.canceled:
+        yield "Canceled", f"{report.canceled:,}"
+    if report.waiting or report.out:
+        yield "Open", f"{report.out:,} being answered, {report.waiting:,} waiting"
+    cost = f"{show_dollars(report.spent)} billed"
+    if report.over and report.state == "done":
+        cost += f"; plan {show_dollars(report.plan_likely)} ({screen.against(report.spent, report.plan_likely)})"
+    else:
+        cost += f" + {show_dollars(report.held)} committed; plan {show_dollars(report.plan_likely)}"
+    yield "Cost", cost + ("; no cap" if report.cap is None else f"; cap {show_dollars(report.cap)}")
+    yield "Saved", f"{show_dollars(report.saved)} against real time"
+    for name, amount in report.nothing_bought.items():
+        yield "Lost", Text(f"{show_dollars(amount)} {NOTHING_BOUGHT.get(name, name)}", style=screen.ADVICE)
+    yield "Time", span((report.ended_at or report.now) - report.created_at)
+    yield "Answers", out
+
+
+def answers_at(report: RunReport) -> str:
+    """Say where the answers of a run are."""
+    return report.delivered_to or f"lowtide results {report.run_id}"
+
+
+# status
+
+
+def runs_table(reports: Sequence[RunReport]) -> Table:
+    """List runs, newest first."""
+    made = screen.table("RUN", "NAME", "STATE", "ANSWERED", "SPENT / PLAN", "READY", right=(3, 4))
+    made.columns[1].max_width = 22
+    for report in reports:
+        made.add_row(
+            report.run_id,
+            report.title,
+            STATES.get(report.state, report.state),
+            f"{report.answered:,} / {report.planned:,}",
+            f"{show_dollars(report.spent)} / {show_dollars(report.plan_likely)}",
+            moment(report.ended_at if report.over else report.ready_from, report.now),
+        )
+    return made
+
+
+def needs(report: RunReport) -> Iterator[Text]:
+    """Say what a run waits for, when it is a person."""
+    if report.state == "paused":
+        yield Text(f"{report.run_id} is paused: {report.reason}", style=screen.ADVICE)
+        yield Text(f"  {way_on(report)}")
+    elif not report.over and not report.worked_on:
+        yield Text(f"{report.run_id}: {_nobody(report)}", style=screen.ADVICE)
+
+
+def plans_table(plans: Sequence[Plan], now: datetime) -> Table:
+    """List plans that were not run."""
+    made = screen.table("PLAN, NOT RUN", "NAME", "MADE", "REQUESTS", "LIKELY", "AT MOST", right=(3, 4, 5))
+    made.columns[1].max_width = 22
+    for plan in plans:
+        made.add_row(
+            plan.plan_id,
+            plan.title,
+            moment(plan.created_at, now),
+            f"{plan.requests:,}",
+            show_dollars(plan.cost_likely),
+            show_dollars(plan.cost_ceiling),
+        )
+    return made
+
+
+def show(where: Console, *things: RenderableType) -> None:
+    """Print things, one below the other; off a terminal no line ends in spaces."""
+    if where.is_terminal:
+        for thing in things:
+            where.print(thing)
+        return
+    with where.capture() as captured:
+        for thing in things:
+            where.print(thing)
+    where.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    where.file.flush()

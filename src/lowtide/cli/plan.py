@@ -1,0 +1,216 @@
+"""``lowtide plan``: read the input, show what it would cost, keep the plan. And the options that ``run`` shares with it."""
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lowtide.cli.desk import desk
+from lowtide.cli.options import DAY, DOLLARS, PATH, Choices, choices, with_json
+from lowtide.engine import Engine, Planned
+from lowtide.errors import BudgetRefused
+from lowtide.money import NANOS_PER_DOLLAR, Nanos, decimal_dollars, show_dollars
+from lowtide.plan import Plan, rounds
+from lowtide.workload import WorkloadOptions
+
+PLAN_DIFFERS = 7
+CENT = NANOS_PER_DOLLAR // 100
+PROBLEMS_SHOWN = 5
+PROBLEMS_ALL = 1_000_000
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--workload", metavar="NAME", default="", help="What the input is: bpmn, batch or table. Default: by its looks."
+    ),
+    click.option(
+        "--model", metavar="MODEL", default="", help="Model of requests that name none. Default: the settings'."
+    ),
+    click.option("--language", metavar="CODE", default="", help="Language of the shipped prompts: en, sv."),
+    click.option("--template", "--templates", type=PATH, help="Folder of prompts (bpmn) or a template file (table)."),
+    click.option(
+        "--documents", type=PATH, metavar="FILE", help="Your own table of node kinds and their documents (bpmn)."
+    ),
+    click.option("--key-column", metavar="NAME", default="", help="Column that names the rows (table)."),
+    click.option("--max-output-tokens", type=click.IntRange(1), metavar="N", help="Limit of one answer (table)."),
+    click.option("--strict", is_flag=True, help="Ask nothing of a parent whose child failed (bpmn)."),
+    click.option("--skip-problems", is_flag=True, help="Leave out what has problems and plan the rest."),
+    click.option("--cap", type=DOLLARS, metavar="AMOUNT", help="Most that may be spent, in dollars: 10, 0.05."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is to be planned, as one value."""
+
+    source: Path
+    workload: str
+    options: WorkloadOptions
+    skip_problems: bool
+    prices_on: date | None = None
+
+
+def plan_options(function: Decorated) -> Decorated:
+    """Add the options that say how an input is read."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def wish_of(source: Path, said: dict[str, Any], *, prices_on: date | None = None) -> Wish:
+    """Put what was said on the command line into one value."""
+    return Wish(
+        source=source,
+        workload=said["workload"],
+        options=WorkloadOptions(
+            model=said["model"],
+            language=said["language"],
+            templates=said["template"],
+            documents=said["documents"],
+            key_column=said["key_column"],
+            max_output_tokens=said["max_output_tokens"],
+            strict=said["strict"],
+        ),
+        skip_problems=said["skip_problems"],
+        prices_on=prices_on,
+    )
+
+
+async def make_plan(engine: Engine, wish: Wish) -> Planned:
+    """Ask the engine for the plan. Raises: LowtideError."""
+    options = replace(wish.options, language=wish.options.language or engine.settings.language)
+    return await engine.plan(
+        wish.source,
+        workload=wish.workload,
+        options=options,
+        prices_on=wish.prices_on,
+        skip_problems=wish.skip_problems,
+    )
+
+
+def refuse_low_cap(plan: Plan, cap: Nanos | None) -> None:
+    """Refuse a cap below the likely cost, in the engine's own words. Raises: BudgetRefused."""
+    if cap is not None and plan.cost_likely > cap:
+        raise BudgetRefused(
+            f"the likely cost {show_dollars(plan.cost_likely)} is over the cap {show_dollars(cap)};"
+            " nothing was sent or spent",
+            hint=f"raise the cap (at most {show_dollars(plan.cost_ceiling)} can be needed) or plan less",
+        )
+
+
+@with_json
+@click.command(short_help="Show what an input would cost.")
+@click.argument("source", type=PATH)
+@plan_options
+@click.option("--prices-on", type=DAY, metavar="DAY", help="Quote the prices of another day: 2025-12-22.")
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Leave with 7 when it differs from the last plan of this input."
+)
+@click.option("--show", "detail", type=click.Choice(["problems", "prices", "long"]), help="List one part in full.")
+def plan(
+    source: Path, cap: Nanos | None, prices_on: date | None, detailed_exitcode: bool, detail: str | None, **said: Any
+) -> int:  # noqa: ANN401 click's values
+    """Show what an input would cost, and keep the plan. Sends nothing, spends nothing.
+
+    SOURCE is a folder of BPMN files, a batch file (JSONL), or a table (CSV, JSONL) with --template.
+    """
+    wish = wish_of(source, said, prices_on=prices_on)
+    return asyncio.run(_plan(choices(), wish, cap, detail, detailed=detailed_exitcode))
+
+
+async def _plan(chosen: Choices, wish: Wish, cap: Nanos | None, detail: str | None, *, detailed: bool) -> int:
+    where = _absolute(wish.source)
+    async with desk(chosen) as engine:
+        before = await _last_plan(engine, where) if detailed else None
+        planned = await make_plan(engine, wish)
+    made = planned.plan
+    release = None if cap is None else rounds(made, cap)
+    changed = () if before is None else _differences(before, made)
+    if chosen.json:
+        from lowtide.cli.shapes import plan_json, print_json  # noqa: PLC0415 one of two ways
+
+        body = plan_json(made, planned.problems, release)
+        print_json(body if before is None else {**body, "differs_from": before.plan_id, "differences": list(changed)})
+    else:
+        _show(chosen, planned, cap, detail, changed, before)
+    refuse_low_cap(made, cap)
+    return PLAN_DIFFERS if changed else 0
+
+
+def _absolute(source: Path) -> str:
+    return str(source.resolve())
+
+
+async def _last_plan(engine: Engine, where: str) -> Plan | None:
+    """Find the newest plan of the same input, run or not."""
+    found = [each for each in engine.plans_without_run(limit=200) if each.source == where]
+    found += [
+        engine.find_plan(report.plan_id) for report in await engine.run_reports(limit=200) if report.source == where
+    ]
+    return max(found, key=lambda each: each.created_at, default=None)
+
+
+def _differences(before: Plan, now: Plan) -> tuple[str, ...]:
+    """Say what a plan promises otherwise than the one before it."""
+    told: list[str] = []
+    if before.source_digest != now.source_digest:
+        told.append("the input changed")
+    if before.requests != now.requests:
+        told.append(f"{before.requests:,} requests became {now.requests:,}")
+    if [(used.model, used.lane, used.digest) for used in before.prices] != [
+        (used.model, used.lane, used.digest) for used in now.prices
+    ]:
+        told.append("the prices changed")
+    for word, old, new in (
+        ("likely", before.cost_likely, now.cost_likely),
+        ("at most", before.cost_ceiling, now.cost_ceiling),
+    ):
+        if old != new:
+            told.append(f"{word} {show_dollars(old)} became {show_dollars(new)}")
+    return tuple(told)
+
+
+def _show(
+    chosen: Choices,
+    planned: Planned,
+    cap: Nanos | None,
+    detail: str | None,
+    changed: tuple[str, ...],
+    before: Plan | None,
+) -> None:
+    from lowtide.cli import pictures, screen  # noqa: PLC0415 one of two ways
+
+    made = planned.plan
+    out = screen.console(chosen)
+    if detail == "problems":
+        pictures.show(
+            out, pictures.problem_lines(planned.problems, PROBLEMS_ALL) if planned.problems else "no problems"
+        )
+        return
+    if detail == "long":
+        pictures.show(out, pictures.long_table(made))
+        return
+    if detail == "prices":
+        pictures.show(out, pictures.used_prices(made))
+        return
+    release = None if cap is None else rounds(made, cap)
+    pictures.show(out, pictures.plan_picture(made, cap, release))
+    if planned.problems:
+        pictures.show(out, "", "Left out:", pictures.problem_lines(planned.problems, PROBLEMS_SHOWN))
+    if before is not None:
+        words = "; ".join(changed) if changed else "nothing"
+        pictures.show(out, "", f"Different from {before.plan_id}: {words}")
+    pictures.show(out, "", f"Plan {made.plan_id} saved. Nothing has been sent or spent.")
+    if not made.blocked and not (cap is not None and made.cost_likely > cap):
+        pictures.show(out, f"Run it:  {next_command(chosen, made, cap)}")
+
+
+def next_command(chosen: Choices, made: Plan, cap: Nanos | None) -> str:
+    """Give the command that carries the plan out; without a cap it names the ceiling, which can never be passed."""
+    amount = -(-made.cost_ceiling // CENT) * CENT if cap is None else cap
+    return shlex.join(["lowtide", *chosen.again(), "run", made.plan_id, "--cap", decimal_dollars(amount)])

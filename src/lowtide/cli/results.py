@@ -1,0 +1,164 @@
+"""``lowtide results``: what has landed, streamed as JSON lines or CSV, also while the rest still runs.
+
+A batch file's answers come in the form of the provider's own results file, with the user's ``custom_id`` and the
+message's bytes untouched. A file is written beside its place and moved there whole.
+"""
+
+import asyncio
+import csv
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import click
+import msgspec
+
+from lowtide.cli.completing import complete_run
+from lowtide.cli.desk import desk
+from lowtide.cli.options import PATH, Choices, choices, with_json
+from lowtide.money import decimal_dollars
+from lowtide.reports import ResultRow
+
+FINAL = ("succeeded", "failed", "canceled")
+COLUMNS = (
+    "key", "state", "outcome", "code", "error", "model", "route", "wave", "input_tokens", "output_tokens",
+    "cache_read_tokens", "cache_write_tokens", "cost_usd", "text",
+)  # fmt: skip
+
+
+@with_json
+@click.command(short_help="Write what has landed.")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_run)
+@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", help="Default: jsonl.")
+@click.option(
+    "--out", type=PATH, metavar="FILE", help="Write here, whole or not at all, instead of to standard output."
+)
+@click.option("--failed", is_flag=True, help="Only what failed.")
+@click.option("--raw", is_flag=True, help="JSON lines with the provider's whole message, for every kind of input.")
+def results(run_id: str, form: str, out: Path | None, failed: bool, raw: bool) -> int:
+    """Write what a run has so far, one line a request, in the order of the input."""
+    chosen = choices()
+    if form == "csv" and (raw or chosen.json):
+        raise click.UsageError("a message does not fit into CSV: leave out --raw and --json, or --format csv")
+    return asyncio.run(_results(chosen, run_id, form, out, failed=failed, raw=raw))
+
+
+async def _results(chosen: Choices, run_id: str, form: str, out: Path | None, *, failed: bool, raw: bool) -> int:
+    async with desk(chosen) as engine:
+        report = await engine.run_report(run_id)
+        rows = engine.results(run_id, states=("failed",) if failed else FINAL)
+        lines = (
+            _csv(rows)
+            if form == "csv"
+            else _jsonl(rows, native=raw or report.workload in ("batch", "adopted"), named=report.workload)
+        )
+        count = _write(lines, out)
+        if out is not None and not chosen.quiet:
+            rest = report.planned - report.answered - report.failed - report.canceled
+            more = f"; {rest:,} more to come" if rest and not failed else ""
+            print(f"{count:,} results in {out}{more}", file=sys.stderr)
+    return 0
+
+
+def _jsonl(rows: Iterable[ResultRow], *, native: bool, named: str) -> Iterator[bytes]:
+    name = "custom_id" if named in ("batch", "adopted") else "key"
+    for row in rows:
+        head = b'{"%s":%s,"result":' % (name.encode(), msgspec.json.encode(row.key))
+        if native:
+            yield head + _native(row) + b"}\n"
+        else:
+            yield head + msgspec.json.encode(_plain(row)) + b"}\n"
+
+
+def _native(row: ResultRow) -> bytes:
+    """Write a result in the form of the provider's results file, its message untouched."""
+    if row.message is not None:
+        return b'{"type":"succeeded","message":' + row.message + b"}"
+    if row.outcome == "errored" or row.state == "failed":
+        error = {"type": "error", "error": {"type": row.code, "message": row.error}}
+        return msgspec.json.encode(
+            {"type": "errored", "error": error} if row.outcome != "expired" else {"type": "expired"}
+        )
+    return msgspec.json.encode({"type": row.outcome or row.state})
+
+
+def _plain(row: ResultRow) -> dict[str, object]:
+    """Write a result in our words."""
+    if row.text is None:
+        return {"type": row.outcome or row.state, "code": row.code, "error": row.error}
+    return {
+        "type": "succeeded",
+        "text": row.text,
+        "stop_reason": row.code,
+        "model": row.model,
+        "usage": {
+            "input_tokens": row.input_tokens,
+            "output_tokens": row.output_tokens,
+            "cache_read_tokens": row.cache_read_tokens,
+            "cache_write_tokens": row.cache_write_tokens,
+        },
+        "cost": decimal_dollars(row.cost),
+        "currency": "USD",
+        "route": row.route,
+        "wave": row.wave + 1,
+    }
+
+
+class _Line:
+    """A place for one line of CSV."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def take(self) -> bytes:
+        line, self.text = self.text, ""
+        return line.encode("utf-8", "surrogatepass")
+
+
+def _csv(rows: Iterable[ResultRow]) -> Iterator[bytes]:
+    line = _Line()
+    writer = csv.writer(line)
+    writer.writerow(COLUMNS)
+    yield line.take()
+    for row in rows:
+        writer.writerow([
+            row.key, row.state, row.outcome, row.code, row.error, row.model, row.route, row.wave + 1, row.input_tokens,
+            row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, decimal_dollars(row.cost), row.text or "",
+        ])  # fmt: skip
+        yield line.take()
+
+
+def _write(lines: Iterator[bytes], out: Path | None) -> int:
+    """Write the lines; gives how many results they hold."""
+    if out is None:
+        sys.stdout.flush()
+        return _pour(lines, _binary(sys.stdout))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = out.with_name(f".{out.name[:100]}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            count = _pour(lines, file)
+            os.fsync(file.fileno())
+        beside.replace(out)
+    finally:
+        beside.unlink(missing_ok=True)
+    return count
+
+
+def _binary(stream: TextIO) -> BinaryIO:
+    return stream.buffer
+
+
+def _pour(lines: Iterator[bytes], file: BinaryIO) -> int:
+    count = 0
+    for line in lines:
+        file.write(line)
+        count += 1
+    file.flush()
+    return count

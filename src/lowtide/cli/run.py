@@ -1,0 +1,262 @@
+"""``lowtide run`` and ``lowtide worker``: carry out what was planned. Spending is asked for, and never the default answer."""
+
+import asyncio
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lowtide.cli.desk import desk
+from lowtide.cli.options import PATH, Choices, choices, on_terminal, with_json
+from lowtide.cli.plan import Wish, make_plan, plan_options, refuse_low_cap, wish_of
+from lowtide.engine import Engine
+from lowtide.errors import LowtideError, NotFound
+from lowtide.money import Nanos, show_dollars
+from lowtide.plan import Plan, rounds
+from lowtide.reports import RunReport
+
+DONE, FAILED, NO_KEY, WITH_FAILURES, AT_CAP, LEFT = 0, 1, 4, 5, 6, 130
+KEY_REFUSED = "(401 "  # how a reason ends when the provider does not accept the key
+AT_ITS_CAP = "at its cap"
+
+
+class ConsentMissing(LowtideError):
+    """Nobody agreed to spend. Remedy: give ``--cap`` or ``--yes``."""
+
+    code = "consent_missing"
+    exit_code = 2
+
+
+@with_json
+@click.command(short_help="Carry out a plan.")
+@click.argument("what", metavar="PLAN|RUN|SOURCE")
+@plan_options
+@click.option("--out", type=PATH, metavar="FOLDER", help="Where documents go. Default for bpmn: lowtide-out/RUN.")
+@click.option("--detach", is_flag=True, help="Go on in the background and return at once.")
+@click.option("-y", "--yes", is_flag=True, help="Agree to spend without being asked.")
+@click.option("--no-input", is_flag=True, help="Never ask; without --cap or --yes that is a no.")
+def run(what: str, cap: Nanos | None, out: Path | None, detach: bool, yes: bool, no_input: bool, **said: Any) -> int:  # noqa: ANN401
+    """Carry out a plan (p_...), go on with a run (r_...), or plan an input, ask, and run it.
+
+    Off a terminal nothing is spent without --cap or --yes. A run stops before its cap would be passed.
+    """
+    return asyncio.run(_run(choices(), what, cap, out, said, detach=detach, yes=yes, ask=not no_input))
+
+
+async def _run(
+    chosen: Choices,
+    what: str,
+    cap: Nanos | None,
+    out: Path | None,
+    said: dict[str, Any],
+    *,
+    detach: bool,
+    yes: bool,
+    ask: bool,
+) -> int:
+    async with desk(chosen) as engine:
+        if _is_id(what, "r_"):
+            run_id = await _go_on(engine, what, cap)
+        else:
+            found = await _planned(engine, chosen, what, cap, said)
+            _agree(chosen, found.plan, cap, shown=found.fresh, yes=yes, ask=ask)
+            where = out or _out_of(found.plan)
+            run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh)
+            await _go_on(engine, run_id, cap)
+        if (await engine.run_report(run_id)).over:
+            return await _end(engine, chosen, run_id)
+        if detach:
+            return await _detach(engine, chosen, run_id)
+        return await carry_out(engine, chosen, run_id)
+
+
+class _Found:
+    """A plan, and whether this very command made it."""
+
+    __slots__ = ("fresh", "plan")
+
+    def __init__(self, plan: Plan, *, fresh: bool) -> None:
+        self.plan = plan
+        self.fresh = fresh
+
+
+def _is_path(what: str) -> bool:
+    return Path(what).exists()
+
+
+def _is_id(what: str, prefix: str) -> bool:
+    """Tell an id from a path of such a name."""
+    return what.startswith(prefix) and not _is_path(what)
+
+
+async def _planned(engine: Engine, chosen: Choices, what: str, cap: Nanos | None, said: dict[str, Any]) -> _Found:
+    """Find the plan of that id, or plan the input."""
+    if _is_id(what, "p_"):
+        return _Found(engine.find_plan(what), fresh=False)
+    if not _is_path(what):
+        raise NotFound(
+            f"there is no plan, run or input called {what}",
+            hint="lowtide status lists plans (p_...) and runs (r_...); anything else is a path",
+        )
+    wish: Wish = wish_of(Path(what), said)
+    made = await make_plan(engine, wish)
+    if not chosen.json and not chosen.quiet:
+        from lowtide.cli import pictures, screen  # noqa: PLC0415 one of two ways
+
+        err = screen.console(chosen, sys.stderr)
+        release = None if cap is None else rounds(made.plan, cap)
+        pictures.show(err, pictures.plan_picture(made.plan, cap, release, short=True), "")
+        if made.problems:
+            pictures.show(err, "Left out:", pictures.problem_lines(made.problems, 5), "")
+    return _Found(made.plan, fresh=True)
+
+
+def _agree(chosen: Choices, plan: Plan, cap: Nanos | None, *, shown: bool, yes: bool, ask: bool) -> None:
+    """Ask whether the money may be spent. Raises: ConsentMissing, BudgetRefused, Abort."""
+    if plan.blocked:
+        return  # the engine says why, in its own words
+    refuse_low_cap(plan, cap)
+    if yes or (cap is not None and not (ask and on_terminal())):
+        return
+    most = plan.cost_ceiling if cap is None else min(cap, plan.cost_ceiling)
+    money = "simulated " if plan.simulated else ""
+    if not (ask and on_terminal()):
+        raise ConsentMissing(
+            f"nobody agreed to spend up to {money}{show_dollars(most)}; nothing was sent or spent",
+            hint=f"agree with --yes, or name the most it may cost: --cap {show_dollars(cap or most).lstrip('$')}",
+        )
+    if not shown and not chosen.quiet:
+        print(
+            f"{plan.title}: {plan.requests:,} requests, {money}{show_dollars(plan.cost_likely)} likely", file=sys.stderr
+        )
+    if not click.confirm(f"Spend up to {money}{show_dollars(most)}?", default=False, err=True):
+        print("Not run. Nothing has been sent or spent.", file=sys.stderr)
+        raise click.exceptions.Exit(FAILED)
+
+
+def _out_of(plan: Plan) -> Path | None:
+    """Say where documents go when nobody said: only a workload with documents has such a place."""
+    if plan.workload != "bpmn":
+        return None
+    return Path("lowtide-out") / plan.plan_id.replace("p_", "r_", 1)
+
+
+async def _go_on(engine: Engine, run_id: str, cap: Nanos | None) -> str:
+    """Let a run that is there already go on; a cap is changed by its own command only."""
+    report = await engine.run_report(run_id)
+    if cap is not None and report.cap != cap:
+        known = "no cap" if report.cap is None else f"a cap of {show_dollars(report.cap)}"
+        raise LowtideError(
+            f"run {run_id} has {known} already", hint=f"lowtide raise {run_id} --cap {show_dollars(cap).lstrip('$')}"
+        )
+    if report.state == "paused":
+        await engine.resume(run_id)
+    return run_id
+
+
+async def carry_out(engine: Engine, chosen: Choices, run_id: str) -> int:
+    """Work on a run until it is over, paused or left; gives the exit code."""
+    from lowtide.cli.following import follow  # noqa: PLC0415 brings the worker and rich
+
+    words = shlex.join(["lowtide", *chosen.again(), "run", run_id])
+    farewell = f"Leaving. What was submitted goes on at the provider; come back with: {words}"
+    left = await follow(engine, chosen, [run_id], farewell=farewell)
+    report = await engine.run_report(run_id)
+    if left and not report.over:
+        return LEFT
+    return await _end(engine, chosen, run_id)
+
+
+async def _end(engine: Engine, chosen: Choices, run_id: str) -> int:
+    """Show what a run came to; gives the exit code."""
+    report = await engine.run_report(run_id)
+    if chosen.json:
+        from lowtide.cli.shapes import print_json, run_json  # noqa: PLC0415 one of two ways
+
+        print_json(run_json(report))
+    else:
+        from lowtide.cli import pictures, screen  # noqa: PLC0415 one of two ways
+
+        out = screen.console(chosen)
+        pictures.show(out, pictures.end_picture(report, out=pictures.answers_at(report)))
+        if not report.over:
+            err = screen.console(chosen, sys.stderr)
+            pictures.show(err, f"{pictures.STATES[report.state]}: {report.reason}")
+            pictures.show(err, f"hint: {pictures.way_on(report)}")
+    return exit_code(report)
+
+
+def exit_code(report: RunReport) -> int:
+    """Say what a program should make of a run's end."""
+    match report.state:
+        case "paused" if report.reason == AT_ITS_CAP:
+            return AT_CAP
+        case "paused" if KEY_REFUSED in report.reason:
+            return NO_KEY
+        case "done":
+            return WITH_FAILURES if report.failed else DONE
+        case "active" | "canceled":
+            return DONE
+        case _:
+            return FAILED
+
+
+async def _detach(engine: Engine, chosen: Choices, run_id: str) -> int:
+    """Start a worker of its own for the run and return at once."""
+    engine.hands()  # a missing key is told here, not in a log
+    folder = engine.settings.store_folder / "logs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = folder / f"{run_id}.log"
+    words = [sys.executable, "-m", "lowtide.cli", *chosen.again(), "worker", "--run", run_id]
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, close_fds=True
+        )
+    look = shlex.join(["lowtide", *chosen.again(), "status", run_id])
+    if chosen.json:
+        from lowtide.cli.shapes import print_json  # noqa: PLC0415 one of two ways
+
+        print_json({"type": "detached", "run": run_id, "pid": process.pid, "log": str(log)})
+    else:
+        print(run_id)
+        if not chosen.quiet:
+            print(f"goes on in the background (process {process.pid}), log: {log}\nlook: {look}", file=sys.stderr)
+    return DONE
+
+
+@with_json
+@click.command(short_help="Go on with every run that is open.")
+@click.option("--run", "run_ids", multiple=True, metavar="RUN", help="Only this run; may be said several times.")
+@click.option("--once", is_flag=True, help="Do what is due now, then stop.")
+def worker(run_ids: tuple[str, ...], once: bool) -> int:
+    """Go on with every run that is open, until all are over or wait for a person."""
+    return asyncio.run(_worker(choices(), run_ids, once=once))
+
+
+async def _worker(chosen: Choices, run_ids: tuple[str, ...], *, once: bool) -> int:
+    from lowtide.cli.following import follow  # noqa: PLC0415 brings the worker and rich
+
+    async with desk(chosen) as engine:
+        for run_id in run_ids:
+            await engine.run_report(run_id)  # a name that is not there is told at once
+        before = {report.run_id for report in await engine.run_reports(limit=1000) if not report.over}
+        wanted = [run_id for run_id in before if not run_ids or run_id in run_ids]
+        if not wanted:
+            print("no run is open", file=sys.stderr)
+            return DONE
+        farewell = "Leaving. What was submitted goes on at the provider; come back with: lowtide worker"
+        left = await follow(engine, chosen, list(run_ids) or None, farewell=farewell, once=once)
+        if left:
+            return LEFT
+        return _worst([exit_code(await engine.run_report(run_id)) for run_id in wanted])
+
+
+def _worst(codes: Iterable[int]) -> int:
+    """Choose the code that needs a person most."""
+    found = set(codes)
+    return next((code for code in (FAILED, NO_KEY, AT_CAP, WITH_FAILURES) if code in found), DONE)

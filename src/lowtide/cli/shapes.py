@@ -1,0 +1,229 @@
+"""What commands print for programs: our values as JSON with a schema version. The edge owns these shapes, not the types.
+
+Money is a decimal string in dollars, beside ``currency``; instants are UTC in ISO 8601; counts are integers; ``null`` is
+unknown. A field is added freely; one that changes its meaning changes ``schema``.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from lowtide.cli.failing import SCHEMA
+from lowtide.cli.options import iso
+from lowtide.engine import Event
+from lowtide.errors import Problem
+from lowtide.money import decimal_dollars
+from lowtide.plan import Plan, Rounds, Turnaround
+from lowtide.reports import BatchReport, Check, PriceLine, RunReport, UnknownBatch
+
+Json = dict[str, Any]
+CURRENCY = "USD"
+
+
+def print_json(body: Mapping[str, Any]) -> None:
+    """Print one object on one line."""
+    sys.stdout.write(msgspec.json.encode({"schema": SCHEMA, **body}).decode() + "\n")
+    sys.stdout.flush()
+
+
+def seconds(length: timedelta | None) -> int | None:
+    """Write a span of time as whole seconds."""
+    return None if length is None else round(length.total_seconds())
+
+
+def _dollars(amount: int | None) -> str | None:
+    return None if amount is None else decimal_dollars(amount)
+
+
+def _turnaround(usual: Turnaround | None) -> Json | None:
+    if usual is None:
+        return None
+    return {
+        "batches": usual.batches,
+        "half_seconds": seconds(usual.half),
+        "nine_in_ten_seconds": seconds(usual.nine_in_ten),
+    }
+
+
+def problem_json(problem: Problem) -> Json:
+    """Write one problem of an input."""
+    return {"where": problem.where, "what": problem.what, "hint": problem.hint}
+
+
+def plan_json(plan: Plan, problems: Iterable[Problem] = (), release: Rounds | None = None) -> Json:
+    """Write a plan."""
+    return {
+        "type": "plan",
+        "plan": plan.plan_id,
+        "digest": plan.digest,
+        "title": plan.title,
+        "workload": plan.workload,
+        "source": plan.source,
+        "source_digest": plan.source_digest,
+        "provider": plan.provider,
+        "created_at": iso(plan.created_at),
+        "prices_on": plan.prices_on.isoformat(),
+        "simulated": plan.simulated,
+        "requests": plan.requests,
+        "currency": CURRENCY,
+        "cost": {
+            "floor": decimal_dollars(plan.cost_floor),
+            "low": decimal_dollars(plan.cost_low),
+            "likely": decimal_dollars(plan.cost_likely),
+            "high": decimal_dollars(plan.cost_high),
+            "ceiling": decimal_dollars(plan.cost_ceiling),
+            "realtime_likely": decimal_dollars(plan.realtime_likely),
+            "saving": decimal_dollars(plan.saving),
+        },
+        "basis": {"input": plan.basis_input, "output": plan.basis_output},
+        "lines": [
+            {
+                "route": line.route,
+                "model": line.model,
+                "requests": line.requests,
+                "batches_at_least": line.parts,
+                "input_tokens": line.input_tokens,
+                "output_tokens": line.output_tokens,
+                "likely": decimal_dollars(line.cost_likely),
+                "ceiling": decimal_dollars(line.cost_ceiling),
+                "realtime_likely": decimal_dollars(line.realtime_likely),
+            }
+            for line in plan.lines
+        ],
+        "waves": [
+            {"wave": wave.wave + 1, "requests": wave.requests, "kinds": wave.kinds, "exact": wave.exact}
+            for wave in plan.waves
+        ],
+        "long_prompts": [
+            {
+                "key": prompt.key,
+                "input_tokens": prompt.input_tokens,
+                "threshold": prompt.threshold,
+                "extra": decimal_dollars(prompt.extra),
+            }
+            for prompt in plan.long_prompts
+        ],
+        "long_prompts_count": plan.long_prompts_count,
+        "near_threshold_count": plan.near_threshold_count,
+        "prices": [
+            {"model": used.model, "lane": used.lane, "day": used.day.isoformat(), "sources": list(used.sources)}
+            for used in plan.prices
+        ],
+        "turnaround": _turnaround(plan.turnaround),
+        "warnings": list(plan.warnings),
+        "problems": [problem_json(problem) for problem in problems],
+        "blocked": plan.blocked or None,
+        "rounds": None if release is None else {"rounds": release.rounds, "may_pause": release.may_pause},
+    }
+
+
+def batch_json(batch: BatchReport) -> Json:
+    """Write one batch of a run."""
+    return {
+        "batch": batch.provider_batch_id,
+        "shard": batch.shard_id,
+        "role": batch.role,
+        "state": batch.state,
+        "requests": batch.requests,
+        "landed": batch.landed,
+        "created_at": iso(batch.created_at),
+        "ended_at": iso(batch.ended_at),
+        "age_seconds": seconds(batch.age),
+        "error": batch.error or None,
+    }
+
+
+def run_json(report: RunReport) -> Json:
+    """Write a run, whole."""
+    return {
+        "type": "run",
+        "run": report.run_id,
+        "plan": report.plan_id,
+        "title": report.title,
+        "workload": report.workload,
+        "source": report.source,
+        "model": report.model,
+        "simulated": report.simulated,
+        "state": report.state,
+        "reason": report.reason or None,
+        "worked_on": report.worked_on,
+        "wave": report.wave + 1,
+        "waves": report.waves,
+        "requests": {
+            "planned": report.planned,
+            "answered": report.answered,
+            "failed": report.failed,
+            "canceled": report.canceled,
+            "retrying": report.retrying,
+            "out": report.out,
+            "waiting": report.waiting,
+        },
+        "stop_reasons": dict(report.stop_reasons),
+        "input_tokens": report.input_tokens,
+        "output_tokens": report.output_tokens,
+        "currency": CURRENCY,
+        "spent": decimal_dollars(report.spent),
+        "held": decimal_dollars(report.held),
+        "cap": _dollars(report.cap),
+        "plan_likely": decimal_dollars(report.plan_likely),
+        "plan_ceiling": decimal_dollars(report.plan_ceiling),
+        "saved": decimal_dollars(report.saved),
+        "nothing_bought": {name: decimal_dollars(amount) for name, amount in report.nothing_bought.items()},
+        "holds": [
+            {"reason": hold.reason, "shard": hold.shard_id, "amount": decimal_dollars(hold.amount)}
+            for hold in report.holds
+        ],
+        "batches": [batch_json(batch) for batch in report.batches],
+        "failures": [
+            {"state": each.state, "code": each.code, "requests": each.requests, "example": each.example}
+            for each in report.failures
+        ],
+        "turnaround": _turnaround(report.turnaround),
+        "ready_from": iso(report.ready_from),
+        "ready_to": iso(report.ready_to),
+        "next_look_at": iso(report.next_look_at),
+        "delivered_to": report.delivered_to or None,
+        "created_at": iso(report.created_at),
+        "ended_at": iso(report.ended_at),
+        "now": iso(report.now),
+    }
+
+
+def event_json(run_id: str, event: Event) -> Json:
+    """Write one line of a run's history."""
+    return {"type": "event", "run": run_id, "at": iso(event.at), "level": event.level, "text": event.text}
+
+
+def price_json(line: PriceLine) -> Json:
+    """Write one price."""
+    return {
+        "provider": line.provider,
+        "model": line.model,
+        "lane": line.lane,
+        "kind": line.kind,
+        "prompt_tokens_over": line.prompt_tokens_over,
+        "dollars_per_million": f"{line.dollars_per_million:f}",
+        "effective_from": line.effective_from.isoformat(),
+        "effective_to": None if line.effective_to is None else line.effective_to.isoformat(),
+        "source": line.source,
+        "checked_on": None if line.checked_on is None else line.checked_on.isoformat(),
+    }
+
+
+def check_json(check: Check) -> Json:
+    """Write one finding of the doctor."""
+    return {"name": check.name, "state": check.state, "finding": check.finding, "hint": check.hint or None}
+
+
+def unknown_json(batch: UnknownBatch) -> Json:
+    """Write a batch that this store knows nothing of."""
+    return {
+        "batch": batch.provider_batch_id,
+        "state": batch.state,
+        "requests": batch.requests,
+        "created_at": iso(batch.created_at),
+        "ended_at": iso(batch.ended_at),
+    }
