@@ -31,9 +31,7 @@ def versions(home: Home) -> list[str]:
 # migrations
 
 
-def same_type(
-    _context: object, _inspected: object, _column: object, _theirs: object, ours: object
-) -> bool | None:
+def same_type(_context: object, _inspected: object, _column: object, _theirs: object, ours: object) -> bool | None:
     return False if isinstance(ours, Instant) else None
 
 

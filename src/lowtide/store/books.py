@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, case, func, select
 
 from lowtide import ledger
 from lowtide.ledger import Account, AccountId, Hold, HoldId, Reason, Verdict
 from lowtide.money import ZERO, Nanos
 from lowtide.store import Store, Transaction, insert_missing
 from lowtide.store.schema import ACCOUNTS, HOLDS, TRANSFERS, instant_text
+
+BROKEN_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,22 +230,13 @@ def spent_by_reason(tx: Transaction, account_id: AccountId) -> dict[Reason, Nano
 def imbalances(tx: Transaction) -> list[Imbalance]:
     """Check every law of the books against the rows; an empty list is the only good answer."""
     broken: list[str] = []
-    sums = {
-        verb: {
-            account: int(amount)
-            for account, amount in tx.execute(
-                select(side, func.sum(TRANSFERS.c.amount_nanos)).where(TRANSFERS.c.verb == verb).group_by(side)
-            )
-        }
-        for verb, side in (
-            ("reserve", TRANSFERS.c.debit_account),
-            ("settle", TRANSFERS.c.debit_account),
-            ("release", TRANSFERS.c.credit_account),
-        )
-    }
-    held_rows = dict(
-        tx.execute(select(HOLDS.c.account_id, func.sum(HOLDS.c.remaining_nanos)).group_by(HOLDS.c.account_id)).all()
+    settled = _sums(
+        tx,
+        select(TRANSFERS.c.debit_account, func.sum(TRANSFERS.c.amount_nanos))
+        .where(TRANSFERS.c.verb == "settle")
+        .group_by(TRANSFERS.c.debit_account),
     )
+    holding = _sums(tx, select(HOLDS.c.account_id, func.sum(HOLDS.c.remaining_nanos)).group_by(HOLDS.c.account_id))
     held = {"payers": 0, "payees": 0}
     spent = {"payers": 0, "payees": 0}
     for row in tx.execute(select(ACCOUNTS)):
@@ -252,13 +245,40 @@ def imbalances(tx: Transaction) -> list[Imbalance]:
         spent[side] += row.spent_nanos
         if side == "payees":
             continue
-        if row.held_nanos != int(held_rows.get(row.account_id, 0) or 0):
-            broken.append(f"{row.account_id} holds {row.held_nanos}, its holds {held_rows.get(row.account_id, 0)}")
-        if row.spent_nanos != sums["settle"].get(row.account_id, 0):
-            broken.append(f"{row.account_id} spent {row.spent_nanos}, settled {sums['settle'].get(row.account_id, 0)}")
+        if row.held_nanos != holding.get(row.account_id, 0):
+            broken.append(f"{row.account_id} holds {row.held_nanos}, its holds {holding.get(row.account_id, 0)}")
+        if row.spent_nanos != settled.get(row.account_id, 0):
+            broken.append(f"{row.account_id} spent {row.spent_nanos}, settled {settled.get(row.account_id, 0)}")
     if held["payers"] != held["payees"] or spent["payers"] != spent["payees"]:
         broken.append(f"debits differ from credits: held {held}, spent {spent}")
+    broken.extend(_broken_holds(tx))
     return [Imbalance(what=what) for what in broken]
+
+
+def _sums(tx: Transaction, query: Select[str, int]) -> dict[str, int]:
+    return {account_id: int(amount) for account_id, amount in tx.execute(query)}
+
+
+def _broken_holds(tx: Transaction) -> list[str]:
+    """Compare what each hold has left with what its transfers say: reserved, less settled and released, never below 0."""
+    hold_id = func.coalesce(TRANSFERS.c.hold_id, TRANSFERS.c.transfer_id)
+    signed = case((TRANSFERS.c.verb == "reserve", TRANSFERS.c.amount_nanos), else_=-TRANSFERS.c.amount_nanos)
+    left = select(hold_id.label("hold_id"), func.sum(signed).label("amount")).group_by(hold_id).subquery()
+    remaining = func.coalesce(HOLDS.c.remaining_nanos, 0)
+    wrong = select(left.c.hold_id, left.c.amount, remaining.label("remaining")).select_from(
+        left.outerjoin(HOLDS, HOLDS.c.hold_id == left.c.hold_id)
+    )
+    wrong = wrong.where(remaining != case((left.c.amount > 0, left.c.amount), else_=0)).order_by(left.c.hold_id)
+    broken = [
+        f"hold {row.hold_id} has {row.remaining} left, reserved less settled and released is {int(row.amount)}"
+        for row in tx.execute(wrong.limit(BROKEN_LISTED))
+    ]
+    unknown = select(HOLDS.c.hold_id).where(HOLDS.c.hold_id.not_in(select(TRANSFERS.c.transfer_id)))
+    broken.extend(
+        f"hold {number} was never reserved: reserved less settled and released is nothing"
+        for number in tx.execute(unknown.limit(BROKEN_LISTED)).scalars()
+    )
+    return broken
 
 
 def _locked(tx: Transaction, account_id: AccountId) -> Account:
