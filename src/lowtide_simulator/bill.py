@@ -161,7 +161,13 @@ def line_json(line: Line) -> dict[str, Any]:
 
 
 def decimal_text(amount: Fraction) -> str:
-    """A fraction whose denominator divides a power of ten as a decimal, exactly; all prices here are such."""
+    """A fraction whose denominator divides a power of ten as a decimal, exactly; all prices here are such.
+
+    Raises ValueError for any other.
+    """
+    if 10**60 % amount.denominator:
+        message = f"{amount} has no finite decimal"
+        raise ValueError(message)
     places = 0
     while amount.denominator != 1 and (amount * 10**places).denominator != 1:
         places += 1

@@ -1,10 +1,12 @@
 """The provider's HTTP surface, in process."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from lowtide_simulator.answers import Chances
 from lowtide_simulator.clock import ClockMode
 from lowtide_simulator.faults import ConnectionCut
 from lowtide_simulator.in_process import Answered, InProcess
@@ -109,7 +111,8 @@ def test_the_same_seed_and_calls_give_the_same_world() -> None:
         return [batch, it.ask("GET", f"{BATCHES}/{batch['id']}/results").body, it.ask("GET", "/_simulator/bill").body]
 
     assert life(3) == life(3)
-    assert life(3) != life(4)
+    assert life(3)[0]["id"] != life(4)[0]["id"]
+    assert life(3)[1] != life(4)[1]
 
 
 # ------------------------------------------------------------------ messages
@@ -303,6 +306,39 @@ def test_shares_of_outcomes() -> None:
     assert 60 < counts["errored"] < 140
     assert 25 < counts["expired"] < 75
     assert it.ask("GET", "/_simulator/bill").json()["lines"] == counts["succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("day", "free"),
+    [
+        ("2026-06-01", set()),
+        ("2026-06-02", {"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"}),
+        ("2026-09-23", {"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"}),
+        ("2026-09-24", {"cyber", "general_harms"}),
+    ],
+)
+def test_which_refusals_are_billed_by_day_and_category_on_both_lanes(day: str, free: set[str]) -> None:
+    start = datetime.fromisoformat(day + "T00:00:00Z")
+    it = provider(chances=Chances(refusal=1.0), start=start)
+    it.ask("POST", BATCHES, requests(80, model="claude-opus-4-7"))
+    it.advance(600)
+    (batch,) = it.ask("GET", BATCHES).json()["data"]
+    messages = {
+        line["custom_id"]: line["result"]["message"]
+        for line in it.ask("GET", f"{BATCHES}/{batch['id']}/results").lines()
+    }
+    billed = {line["custom_id"] for line in it.ask("GET", "/_simulator/bill/lines").lines()}
+    seen = set()
+    for name, message in messages.items():
+        category = message["stop_details"]["category"]
+        assert message["stop_reason"] == "refusal"
+        assert (name in billed) is (bool(message["content"]) or category not in free)
+        seen.add((category, bool(message["content"])))
+    assert len(seen) == 10, "every category, before and in the middle of output"
+    body = {**requests(1)["requests"][0]["params"], "model": "claude-opus-4-7"}
+    single = it.ask("POST", "/v1/messages", body).json()
+    lines = it.ask("GET", "/_simulator/bill/lines?after=0").lines()
+    assert (len(lines) > len(billed)) is (bool(single["content"]) or single["stop_details"]["category"] not in free)
 
 
 def test_the_queue_has_a_limit_by_tier() -> None:

@@ -43,6 +43,7 @@ PAGE = [
     ("sonnet-4-6", "2026-11-21", "3.0", "15.0", "3.75", "6.0", "0.3"),
     ("sonnet-4-5", "2026-11-21", "3.0", "15.0", "3.75", "6.0", "0.3"),
     ("sonnet-4", "2026-01-21", "3.0", "15.0", "3.75", "6.0", "0.3"),
+    ("haiku-5-5", "2026-11-21", "0.1", "0.5", "0.125", "0.2", "0.01"),
     ("haiku-4-5", "2026-11-21", "1.0", "5.0", "1.25", "2.0", "0.1"),
     ("opus-4-1", "2026-01-21", "15.0", "75.0", "18.75", "30.0", "1.5"),
     ("opus-4", "2026-01-21", "15.0", "75.0", "18.75", "30.0", "1.5"),
@@ -60,6 +61,32 @@ def test_a_token_kind_costs_what_the_page_says(
     for kind, price in kinds.items():
         assert Fraction(dollars(model, "standard", Usage(**{kind: 1000}), on)) * 1000 == Fraction(price), kind
         assert Fraction(dollars(model, "batch", Usage(**{kind: 1000}), on)) * 2000 == Fraction(price), kind
+
+
+# model, day, and the whole request's prices when its prompt is past the threshold
+PREMIUM = [
+    ("haiku-5-5", "2026-11-21", "0.5", "2.5", "0.625", "1.0", "0.05"),
+    ("sonnet-4-5", "2025-12-22", "6", "22.5", "7.5", "12", "0.6"),
+    ("sonnet-4", "2025-12-22", "6", "22.5", "7.5", "12", "0.6"),
+    ("sonnet-4-6", "2026-03-12", "6", "22.5", "7.5", "12", "0.6"),
+    ("opus-4-6", "2026-03-12", "10", "37.5", "12.5", "20", "1"),
+]
+
+
+@pytest.mark.parametrize(("model", "day", "input_", "output", "write_5m", "write_1h", "read"), PREMIUM)
+def test_every_kind_has_its_premium(
+    model: str, day: str, input_: str, output: str, write_5m: str, write_1h: str, read: str
+) -> None:
+    usage = Usage(input=200_000, write_5m=3_000, write_1h=500, read=70, output=9)
+    prices = zip((input_, write_5m, write_1h, read, output), (200_000, 3_000, 500, 70, 9), strict=True)
+    expected = sum(Fraction(price) * amount for price, amount in prices) / MILLION
+    assert Fraction(dollars(model, "standard", usage, date.fromisoformat(day))) == expected
+
+
+def test_a_fraction_without_a_finite_decimal_is_refused() -> None:
+    assert decimal_text(Fraction(-3, 8)) == "-0.375"
+    with pytest.raises(ValueError, match="no finite decimal"):
+        decimal_text(Fraction(1, 3))
 
 
 @pytest.mark.parametrize(

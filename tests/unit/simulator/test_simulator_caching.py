@@ -9,6 +9,7 @@ from lowtide_simulator.clock import SECOND, Instant, parse_instant
 from lowtide_simulator.in_process import InProcess
 from lowtide_simulator.models import BY_NAME
 from lowtide_simulator.tokens import request_tokens
+from lowtide_simulator.world import Turnaround, World, WorldOptions
 
 MODEL = BY_NAME["claude-sonnet-5"]
 START = parse_instant("2026-11-21T10:00:00Z")
@@ -155,6 +156,31 @@ def test_a_synchronous_write_cannot_be_read_by_a_batch_and_the_other_way_round()
 def test_a_cold_batch_reads_nothing_of_its_own() -> None:
     usages = batch(InProcess(), *(body(f"Question {number}") for number in range(30)))
     assert all(one["cache_read_input_tokens"] == 0 and one["cache_creation_input_tokens"] > 0 for one in usages)
+
+
+def test_a_batch_that_runs_beside_another_reads_nothing_of_it() -> None:
+    provider = InProcess(World(WorldOptions(turnaround=Turnaround.parse("600"))))
+    made = []
+    for number in range(2):
+        requests = [{"custom_id": str(n), "params": body(f"{number} {n}", ttl="1h")} for n in range(20)]
+        made.append(provider.ask("POST", "/v1/messages/batches", {"requests": requests}).json()["id"])
+        provider.advance(1)
+    provider.advance(600)
+    lines = provider.ask("GET", f"/v1/messages/batches/{made[1]}/results").lines()
+    reads = [line["result"]["message"]["usage"]["cache_read_input_tokens"] for line in lines]
+    assert reads == [0] * 20, "all of them finished before the first batch had ended"
+
+
+def test_a_hit_on_an_earlier_cut_keeps_that_cut_alive() -> None:
+    def conversation(blocks: int) -> dict[str, Any]:
+        texts = [{"type": "text", "text": f"{number} {LONG}"} for number in range(blocks)]
+        texts[-1] = marked(texts[-1]["text"])
+        return {"model": "claude-sonnet-5", "max_tokens": 1, "messages": [{"role": "user", "content": texts}]}
+
+    store = Store()
+    first = store.use(conversation(2)).write_5m
+    assert store.use(conversation(4), 299).read == first
+    assert store.use(conversation(2), 598).read == first
 
 
 def test_after_a_batch_of_one_the_rest_read_everything() -> None:

@@ -50,6 +50,14 @@ def test_each_request_is_handed_on_before_the_next_arrives() -> None:
     assert found == ["a"]
 
 
+def test_a_request_that_came_in_pieces_is_handed_on_when_it_is_whole() -> None:
+    found: list[str] = []
+    reader = EnvelopeReader(lambda custom_id, _: found.append(custom_id), 100)
+    for piece in (b'{"requests": [{"custom_id": "a", "pa', b'rams": {}}, {"custom_id": "b', b" " * 100):
+        reader.feed(piece)
+    assert found == ["a"]
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [

@@ -41,6 +41,13 @@ def test_the_new_tokenizer_gives_about_thirty_percent_more() -> None:
     assert text_tokens(text, Tokenizer.NEW) / text_tokens(text, Tokenizer.OLD) == pytest.approx(1.3, abs=0.01)
 
 
+def test_thinking_of_earlier_turns_is_not_counted() -> None:
+    block = {"type": "thinking", "thinking": "x" * 1_000, "signature": "s"}
+    assert request_tokens({"messages": [{"role": "assistant", "content": [block]}]}, OLD) == request_tokens(
+        body(""), OLD
+    )
+
+
 @given(st.text(max_size=300), st.text(max_size=300), st.lists(st.text(max_size=40), max_size=4), st.booleans())
 def test_never_more_tokens_than_bytes_of_the_body_and_a_constant(
     system: str, text: str, names: list[str], thinks: bool
