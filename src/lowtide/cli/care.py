@@ -61,7 +61,7 @@ async def _backup(chosen: Choices, folder: Path) -> int:
     if chosen.json:
         from lowtide.cli.shapes import print_json  # noqa: PLC0415 one of two ways
 
-        print_json({"type": "backup", "folder": str(folder.resolve())})
+        print_json({"type": "backup", "folder": str(folder)})
     else:
         print(f"The store is copied to {folder}. Look at the copy:  lowtide --store {folder} status")
     return 0

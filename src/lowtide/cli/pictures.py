@@ -3,6 +3,7 @@
 What is guessed says what the guess rests on; what is not known says so; simulated money says so on every picture.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -68,6 +69,7 @@ BATCH_STATES = {
     "failed": "refused",
     "lost": "gone",
 }
+REMARK = re.compile(r" \([^)]*\)")  # how a price came into our table; ``--show prices`` has it in full
 LONG_PROMPTS_SHOWN = 5
 BATCHES_SHOWN = 12
 
@@ -159,7 +161,7 @@ def _plan_lines(
         count = counted(plan.near_threshold_count, "prompt is", "prompts are")
         yield "Near", f"{count} within a tenth of the length where a higher price begins"
     if not short:
-        for place, source in enumerate(price_sources(plan)):
+        for place, source in enumerate(sorted({REMARK.sub("", source) for source in price_sources(plan)})):
             yield "" if place else "Prices", source
     for warning in plan.warnings:
         yield "Note", Text(warning, style=screen.ADVICE)
@@ -174,7 +176,7 @@ def _plan_time(plan: Plan) -> str:
     if usual is None:
         return f"{waves}no history yet; the provider may take 24 h{'' if count == 1 else ' for each'}"
     return (
-        f"{waves}half of the last {usual.batches:,} batches came back in {span(usual.half)}, 9 in 10 in"
+        f"{waves}half of the last {counted(usual.batches, 'batch', 'batches')} came back in {span(usual.half)}, 9 in 10 in"
         f" {span(usual.nine_in_ten)}; the provider may take 24 h{'' if count == 1 else ' for each'}"
     )
 
@@ -253,30 +255,29 @@ def _run_head(report: RunReport) -> Text:
 
 
 def _batches(report: RunReport, shown: int) -> Table:
-    made = screen.table("BATCH", "REQUESTS", "STATE", "AGE", "USUAL", right=(1,), fold=(2,))
-    usual = (
-        "-" if report.turnaround is None else f"{span(report.turnaround.half)} - {span(report.turnaround.nine_in_ten)}"
-    )
+    made = screen.table("BATCH", "REQUESTS", "STATE", "AGE", right=(1,), fold=(2,))
     for batch in report.batches[-shown:]:
         made.add_row(
             batch.provider_batch_id or f"({batch.shard_id})",
             f"{batch.requests:,}",
-            _batch_state(batch),
+            _batch_state(report, batch),
             "-" if batch.age is None else span(batch.age),
-            usual if batch.ended_at is None else "",
         )
     left_out = len(report.batches) - shown
     if left_out > 0:
-        made.add_row(f"and {left_out:,} earlier ones", "", "", "", "", style="dim")
+        made.add_row(f"and {left_out:,} earlier ones", "", "", "", style="dim")
     return made
 
 
-def _batch_state(batch: BatchReport) -> str:
+def _batch_state(report: RunReport, batch: BatchReport) -> str:
     state = BATCH_STATES.get(batch.state, batch.state)
-    if batch.landed:
+    if 0 < batch.landed < batch.requests:
         state = f"{state}: {batch.landed:,} landed"
     if batch.role not in ("ours", ""):
         state = f"{state} ({batch.role})"
+    usual = report.turnaround
+    if usual is not None and batch.ended_at is None and batch.age is not None and batch.age > usual.nine_in_ten:
+        state = f"{state}, unusually long"
     return f"{state}, {batch.error}" if batch.error else state
 
 
@@ -302,6 +303,12 @@ def _run_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
     for name, amount in report.nothing_bought.items():
         yield "Lost", Text(f"{show_dollars(amount)} {NOTHING_BOUGHT.get(name, name)}", style=screen.ADVICE)
     if not report.over:
+        if report.turnaround is not None:
+            half, nine_in_ten = span(report.turnaround.half), span(report.turnaround.nine_in_ten)
+            yield (
+                "Usual",
+                f"half of the last {counted(report.turnaround.batches, 'batch', 'batches')} came back in {half}, 9 in 10 in {nine_in_ten}",
+            )
         yield "Ready", _ready(report)
     if report.reason:
         yield "Reason", Text(report.reason, style=screen.BAD)

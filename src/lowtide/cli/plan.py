@@ -113,8 +113,13 @@ def refuse_low_cap(plan: Plan, cap: Nanos | None) -> None:
 )
 @click.option("--show", "detail", type=click.Choice(["problems", "prices", "long"]), help="List one part in full.")
 def plan(
-    source: Path, cap: Nanos | None, prices_on: date | None, detailed_exitcode: bool, detail: str | None, **said: Any
-) -> int:  # noqa: ANN401 click's values
+    source: Path,
+    cap: Nanos | None,
+    prices_on: date | None,
+    detailed_exitcode: bool,
+    detail: str | None,
+    **said: Any,  # noqa: ANN401 click's own
+) -> int:
     """Show what an input would cost, and keep the plan. Sends nothing, spends nothing.
 
     SOURCE is a folder of BPMN files, a batch file (JSONL), or a table (CSV, JSONL) with --template.

@@ -9,6 +9,14 @@ from lowtide.cli.desk import desk
 from lowtide.cli.options import DAY, Choices, choices, with_json
 from lowtide.reports import PriceLine
 
+KINDS = {
+    "input": "input",
+    "cache_write_5m": "cache write 5 m",
+    "cache_write_1h": "cache write 1 h",
+    "cache_read": "cache read",
+    "output": "output",
+    "web_search": "web searches",
+}
 LANES = {"realtime": "real time", "batch": "batch"}
 
 
@@ -40,31 +48,30 @@ def _show(chosen: Choices, found: list[PriceLine], today: date) -> None:
 
     out = screen.console(chosen)
     sources: dict[str, int] = {}
-    by_model: dict[str, list[PriceLine]] = {}
+    sheets: dict[tuple[str, str], list[PriceLine]] = {}
     for line in found:
-        by_model.setdefault(line.model, []).append(line)
-    for model, lines in by_model.items():
-        made = screen.table("LANE", "KIND", "PROMPT", "$ / MILLION", "IN FORCE", "FROM", right=(3,))
+        sheets.setdefault((line.model, line.lane), []).append(line)
+    for (model, lane), lines in sheets.items():
+        made = screen.table("PER MILLION", "PROMPT", "DOLLARS", "SINCE", "UNTIL", "SOURCE", right=(2,))
         for line in lines:
             checked = "" if line.checked_on is None else f", checked {line.checked_on}"
             number = sources.setdefault(f"{line.source}{checked}", len(sources) + 1)
-            until = f" to {line.effective_to}" if line.effective_to else ""
             made.add_row(
-                LANES.get(line.lane, line.lane),
-                line.kind,
-                f"over {line.prompt_tokens_over:,}"
-                if line.prompt_tokens_over
-                else "any"
-                if not _tiers(lines)
-                else "up to it",
+                KINDS.get(line.kind, line.kind),
+                _tier(line, lines),
                 f"{line.dollars_per_million:f}",
-                f"{line.effective_from}{until}",
+                line.effective_from.isoformat(),
+                "-" if line.effective_to is None else line.effective_to.isoformat(),
                 f"[{number}]",
             )
-        pictures.show(out, f"{model} on {screen.day(today)}, dollars per million tokens", made, "")
+        pictures.show(out, f"{model}, {LANES.get(lane, lane)}, on {screen.day(today)}", made, "")
     for source, number in sources.items():
         pictures.show(out, f"[{number}] {source}")
 
 
-def _tiers(lines: list[PriceLine]) -> bool:
-    return any(line.prompt_tokens_over for line in lines)
+def _tier(line: PriceLine, lines: list[PriceLine]) -> str:
+    """Say for which lengths of a prompt a price holds, in tokens."""
+    if line.prompt_tokens_over:
+        return f"over {line.prompt_tokens_over:,}"
+    over = [other.prompt_tokens_over for other in lines if other.kind == line.kind and other.prompt_tokens_over]
+    return f"up to {min(over):,}" if over else "any length"

@@ -64,7 +64,7 @@ async def _run(
             run_id = await _go_on(engine, what, cap)
         else:
             found = await _planned(engine, chosen, what, cap, said)
-            _agree(chosen, found.plan, cap, shown=found.fresh, yes=yes, ask=ask)
+            cap = _agreed(chosen, found.plan, cap, shown=found.fresh, yes=yes, ask=ask)
             where = out or _out_of(found.plan)
             run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh)
             await _go_on(engine, run_id, cap)
@@ -116,14 +116,14 @@ async def _planned(engine: Engine, chosen: Choices, what: str, cap: Nanos | None
     return _Found(made.plan, fresh=True)
 
 
-def _agree(chosen: Choices, plan: Plan, cap: Nanos | None, *, shown: bool, yes: bool, ask: bool) -> None:
-    """Ask whether the money may be spent. Raises: ConsentMissing, BudgetRefused, Abort."""
+def _agreed(chosen: Choices, plan: Plan, cap: Nanos | None, *, shown: bool, yes: bool, ask: bool) -> Nanos | None:
+    """Ask whether the money may be spent; gives the cap that was agreed upon. Raises: ConsentMissing, BudgetRefused."""
     if plan.blocked:
-        return  # the engine says why, in its own words
+        return cap  # the engine says why, in its own words
     refuse_low_cap(plan, cap)
     if yes or (cap is not None and not (ask and on_terminal())):
-        return
-    most = plan.cost_ceiling if cap is None else min(cap, plan.cost_ceiling)
+        return cap
+    most = plan.cost_ceiling if cap is None else cap
     money = "simulated " if plan.simulated else ""
     if not (ask and on_terminal()):
         raise ConsentMissing(
@@ -137,6 +137,7 @@ def _agree(chosen: Choices, plan: Plan, cap: Nanos | None, *, shown: bool, yes: 
     if not click.confirm(f"Spend up to {money}{show_dollars(most)}?", default=False, err=True):
         print("Not run. Nothing has been sent or spent.", file=sys.stderr)
         raise click.exceptions.Exit(FAILED)
+    return most
 
 
 def _out_of(plan: Plan) -> Path | None:
