@@ -11,7 +11,7 @@ from lowtide.attempt import AttemptState
 from lowtide.batch import UNCONFIRMED, BatchState
 from lowtide.dispatch import OPEN_RUNS, BatchId, KnownBatch, KnownDoor, KnownShard, PlanId, Role, RunId, RunState
 from lowtide.packing import ShardId
-from lowtide.store import Transaction, worker_is_dead
+from lowtide.store import Transaction, insert_missing, worker_is_dead
 from lowtide.store.schema import BATCHES, DOORS, EVENTS, KINDS, PLANS, REQUESTS, RUNS, SHARDS, WAVES
 
 
@@ -26,6 +26,7 @@ class RunRow:
     wave: int
     waves: int
     packed_seq: int
+    sealed_seq: int
     out: str
     credential: str
     title: str
@@ -38,7 +39,14 @@ class RunRow:
     leased_until: datetime | None
 
 
-_RUN = select(RUNS, PLANS.c.waves, PLANS.c.title, PLANS.c.workload, PLANS.c.provider, PLANS.c.model).join_from(
+# Rows beyond the last whole wave are of one that was broken off: they are not there yet.
+_SEALED = (
+    select(func.coalesce(func.max(WAVES.c.last_seq), -1))
+    .where(WAVES.c.plan_id == RUNS.c.plan_id)
+    .scalar_subquery()
+    .label("sealed_seq")
+)
+_RUN = select(_SEALED, RUNS, PLANS.c.waves, PLANS.c.title, PLANS.c.workload, PLANS.c.provider, PLANS.c.model).join_from(
     RUNS, PLANS, RUNS.c.plan_id == PLANS.c.plan_id
 )
 
@@ -168,7 +176,12 @@ def pending_count(tx: Transaction, run: RunRow) -> int:
     """Count requests of made waves that were in no shard yet, as far as it matters (stops at the first thousand)."""
     some = (
         select(REQUESTS.c.seq)
-        .where(REQUESTS.c.plan_id == run.plan_id, REQUESTS.c.seq > run.packed_seq, REQUESTS.c.state == "pending")
+        .where(
+            REQUESTS.c.plan_id == run.plan_id,
+            REQUESTS.c.seq > run.packed_seq,
+            REQUESTS.c.seq <= run.sealed_seq,
+            REQUESTS.c.state == "pending",
+        )
         .limit(1000)
         .subquery()
     )
@@ -228,8 +241,7 @@ def wave_span(tx: Transaction, plan_id: PlanId, wave: int) -> tuple[int, int] | 
 
 def open_door(tx: Transaction, provider: str) -> None:
     """Make the row of a provider account, unless it is there."""
-    if tx.execute(select(DOORS.c.provider).where(DOORS.c.provider == provider)).first() is None:
-        tx.execute(DOORS.insert().values(provider=provider, unconfirmed_batch=None, backoff_until=None, failures=0))
+    insert_missing(tx, DOORS, {"provider": provider, "failures": 0})
 
 
 def known_door(tx: Transaction, provider: str) -> KnownDoor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 
 from lowtide.attempt import AttemptState
 from lowtide.batch import BatchState, Counts
@@ -14,6 +14,7 @@ from lowtide.dispatch import BatchId, PlanId, Role, RunId
 from lowtide.money import Nanos
 from lowtide.packing import Candidate, ShardId, unpack_members
 from lowtide.store import Store, Transaction
+from lowtide.store.runs import RunRow
 from lowtide.store.schema import ATTEMPTS, BATCHES, REQUESTS, SHARDS, instant_text
 from lowtide.usage import Usage
 
@@ -92,9 +93,15 @@ class Body:
     tries: int
 
 
-def candidates(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Iterator[Candidate]:
+def _pending(run: RunRow) -> ColumnElement[bool]:
+    """Requests of whole waves that were in no shard yet."""
+    seq = REQUESTS.c.seq
+    return (REQUESTS.c.state == "pending") & (seq > run.packed_seq) & (seq <= run.sealed_seq)
+
+
+def candidates(tx: Transaction, run: RunRow) -> Iterator[Candidate]:
     """Stream what waits, in order: those that go out again, then those that were in no shard yet."""
-    pending = (REQUESTS.c.state == "pending") & (REQUESTS.c.seq > packed_seq)
+    plan_id, pending = run.plan_id, _pending(run)
     for fresh, where in ((False, REQUESTS.c.state == "retry"), (True, pending)):
         rows = tx.execute(
             select(REQUESTS.c.seq, REQUESTS.c.body_bytes, REQUESTS.c.ceiling_nanos)
@@ -106,18 +113,18 @@ def candidates(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Iterator[Ca
             yield Candidate(seq=seq, body_bytes=body_bytes, ceiling=Nanos(ceiling), fresh=fresh)
 
 
-def next_ceiling(tx: Transaction, plan_id: PlanId, packed_seq: int) -> Nanos:
+def next_ceiling(tx: Transaction, run: RunRow) -> Nanos:
     """Give the ceiling of the next request that waits, 0 when none does."""
-    for candidate in candidates(tx, plan_id, packed_seq):
+    for candidate in candidates(tx, run):
         return candidate.ceiling
     return Nanos(0)
 
 
-def first_of_kind(tx: Transaction, plan_id: PlanId, packed_seq: int, kind: str, model: str) -> int | None:
+def first_of_kind(tx: Transaction, run: RunRow, kind: str, model: str) -> int | None:
     """Find the next waiting request of a kind."""
-    waiting = (REQUESTS.c.state == "retry") | ((REQUESTS.c.state == "pending") & (REQUESTS.c.seq > packed_seq))
+    waiting = (REQUESTS.c.state == "retry") | _pending(run)
     query = select(REQUESTS.c.seq).where(
-        REQUESTS.c.plan_id == plan_id, REQUESTS.c.kind == kind, REQUESTS.c.model == model, waiting
+        REQUESTS.c.plan_id == run.plan_id, REQUESTS.c.kind == kind, REQUESTS.c.model == model, waiting
     )
     found: int | None = tx.execute(query.order_by(REQUESTS.c.seq).limit(1)).scalar()
     return found

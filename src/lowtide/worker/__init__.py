@@ -130,7 +130,7 @@ class Worker:
             untested = [
                 UntestedKind(kind=kind, model=model, seq=seq, refusals=refusals)
                 for kind, model, refusals in runs.untested_kinds(tx, run.plan_id)
-                if (seq := shards.first_of_kind(tx, run.plan_id, run.packed_seq, kind, model)) is not None
+                if (seq := shards.first_of_kind(tx, run, kind, model)) is not None
             ]
             return KnownRun(
                 run_id=run.run_id,
@@ -139,7 +139,7 @@ class Worker:
                 waves=run.waves,
                 pending=runs.pending_count(tx, run),
                 retrying=runs.retrying_count(tx, run),
-                next_ceiling=shards.next_ceiling(tx, run.plan_id, run.packed_seq),
+                next_ceiling=shards.next_ceiling(tx, run),
                 untested=tuple(untested),
                 account=account,
                 shards=runs.known_shards(tx, run),

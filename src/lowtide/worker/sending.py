@@ -55,7 +55,7 @@ async def pack_shard(hands: Hands, run: RunRow, command: PackShard) -> None:
         account = books.find_account(tx, payer(run), lock=True)
         assert account is not None
         packed = pack(
-            shards.candidates(tx, run.plan_id, run.packed_seq),
+            shards.candidates(tx, run),
             ShardLimits(
                 requests_max=min(limits.requests_max, hands.dispatch_rules.shard_requests_max),
                 bytes_max=limits.bytes_max - len(hands.codec.batch_open()) - len(hands.codec.batch_close()),

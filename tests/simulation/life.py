@@ -1,0 +1,371 @@
+"""One whole life from one seed: a plan, a run, faults, crashes between any two writes, and a judge at the end.
+
+The provider is the simulator in this process, on its own clock; its bill judges our books. The same seed gives the same
+life. Nothing here sleeps.
+"""
+
+import asyncio
+import os
+import random
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import msgspec
+from sqlalchemy import select
+
+from lowtide import points
+from lowtide.catalog import Catalog
+from lowtide.clock import SimulatorClock
+from lowtide.dispatch import RunId
+from lowtide.engine import Engine
+from lowtide.errors import Problem
+from lowtide.money import Nanos
+from lowtide.reports import RunReport
+from lowtide.request import Neutral, Request, RequestKey
+from lowtide.settings import load_catalog, read_settings
+from lowtide.store import Store, books
+from lowtide.store.schema import ATTEMPTS, HOLDS, REQUESTS, SHARDS, TRANSFERS
+from lowtide.testing import LoopbackTransport
+from lowtide.workload import Answer, Answers, Delivery, Document, LaterWave, Scope, WorkloadOptions
+from lowtide_simulator.app import create_app
+from lowtide_simulator.bill import cost, half_even, line_rates
+from lowtide_simulator.faults import ConnectionCut, Rule
+from lowtide_simulator.world import Turnaround, World, WorldOptions
+
+MODEL = "claude-haiku-4-5"
+TURNS_MAX = 4000
+
+
+@lru_cache
+def catalog() -> Catalog:
+    """Read the price files once: a life has many processes."""
+    return load_catalog(read_settings({}, {}, Path("/")))
+
+
+class Crash(BaseException):
+    """The process is gone. Nothing may catch it."""
+
+
+class Tree:
+    """A workload of waves: leaves, then parents that quote them. Keys are ``w{wave}-{number}``."""
+
+    name = "tree"
+    goes_on = False
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        self.widths = widths
+
+    def accepts(self, source: Path) -> bool:
+        return source.suffix == ".tree"
+
+    def read(self, source: Path, options: WorkloadOptions) -> "Tree":
+        return self
+
+    def requests(self) -> Iterator[Request | Problem]:
+        yield from self._wave(0, None)
+
+    def scope(self) -> Scope:
+        later = tuple(
+            (
+                LaterWave(
+                    kind=f"kind{wave % 2}",
+                    requests=width,
+                    input_bytes_likely=2000 * width,
+                    input_bytes_ceiling=40_000 * width,
+                    output_tokens_ceiling=60 * width,
+                ),
+            )
+            for wave, width in enumerate(self.widths)
+            if wave
+        )
+        return Scope(workload="tree", frozen=b"", waves=len(self.widths), later=later)
+
+    def digest(self) -> str:
+        return "0" * 64
+
+    def next_wave(self, scope: Scope, wave: int, answers: Answers) -> Iterator[Request]:
+        yield from self._wave(wave, answers)
+
+    def _wave(self, wave: int, answers: Answers | None) -> Iterator[Request]:
+        for number in range(self.widths[wave]):
+            children = self.children(wave, number)
+            texts = []
+            for child in children:
+                found = answers.get(child) if answers is not None else None
+                assert found is not None, f"{child} is not finished when wave {wave} is made"
+                assert isinstance(found, Answer)
+                texts.append(found.text or f"(gap: {found.reason})")
+            yield Request(
+                key=RequestKey(f"w{wave}-{number}"),
+                model=MODEL,
+                kind=f"kind{wave % 2}",
+                body=Neutral(text=f"node {wave}.{number}: " + " | ".join(texts), max_output_tokens=60),
+                depends_on=tuple(children),
+            )
+
+    def children(self, wave: int, number: int) -> list[RequestKey]:
+        if wave == 0:
+            return []
+        below = self.widths[wave - 1]
+        return [RequestKey(f"w{wave - 1}-{child}") for child in range(below) if child % self.widths[wave] == number]
+
+    def place(self, scope: Scope, key: RequestKey) -> PurePosixPath | None:
+        return PurePosixPath(key, "text.md")
+
+    def document(self, scope: Scope, delivery: Delivery) -> Document:
+        path = self.place(scope, delivery.key)
+        assert path is not None
+        head = f"---\nkey: {delivery.key}\nplan: {delivery.plan_id}\ngaps: {list(delivery.gaps)}\n---\n"
+        return Document(path=path, text=head + delivery.text)
+
+    def indexes(self, scope: Scope, finished: dict[RequestKey, str]) -> Iterator[Document]:
+        yield Document(path=PurePosixPath("index.md"), text="lowtide\n" + "\n".join(sorted(finished)))
+
+
+@dataclass(kw_only=True)
+class Life:
+    """A life. ``crash_chance`` is the chance to crash at each named point and around each commit."""
+
+    seed: int
+    widths: tuple[int, ...] = (7,)
+    cap_share: float | None = None
+    crash_chance: float = 0.0
+    rules: tuple[Rule, ...] = ()
+    options: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
+    crash_at: dict[str, int] = field(default_factory=dict)
+    crashes: int = 0
+    hit: Counter = field(default_factory=Counter)
+    over_cap: str = ""
+    twins_expected: bool = False
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"life{self.seed}-"))
+        self.world = World(
+            WorldOptions(
+                **{
+                    "seed": self.seed,
+                    "turnaround": Turnaround.parse("20-4000"),
+                    "faults": self.rules,
+                    **self.options,
+                }
+            )
+        )
+        self.app = create_app(self.world)
+        self.tree = Tree(self.widths)
+        self.lives = 0
+        self.run_id: RunId | None = None
+        (self.folder / "in.tree").write_text("tree")
+
+    # one process after another
+
+    def engine(self) -> Engine:
+        self.lives += 1
+        settings = read_settings(
+            {"simulator": "http://127.0.0.1:1", "store": str(self.folder / "store"), **self.settings},
+            {"HOME": str(self.folder)},
+            self.folder,
+        )
+        store = Store(self.folder / "store", durable=False, on_write=self._on_write).open()
+        store.set_money(simulated=True)
+        transport = LoopbackTransport(self.app, cut=ConnectionCut)
+        engine = Engine(
+            settings=settings,
+            store=store,
+            transport=transport,
+            clock=SimulatorClock(transport, "life", seed=self.seed * 1000 + self.lives),
+            catalog=catalog(),
+            workloads={"tree": self.tree},
+            environment={},
+        )
+        # A name whose process is certainly gone once we crashed: its claims are free at once.
+        engine._worker_name = f"{os.uname().nodename[:16]}:{4194304 + self.lives}:1:{self.lives}"
+        return engine
+
+    def _on_write(self, when: str) -> None:
+        self._maybe(f"write.{when}")
+        if when == "after" and self.run_id is not None and not self.over_cap:
+            self._watch_cap()
+
+    def _watch_cap(self) -> None:
+        with self.current.store.read() as tx:
+            account = books.find_account(tx, f"run:{self.run_id}")
+            bypass = tx.execute(select(TRANSFERS.c.transfer_id).where(TRANSFERS.c.reason == "duplicate")).first()
+        if account is not None and account.limit is not None and account.committed > account.limit and not bypass:
+            self.over_cap = f"committed {account.committed} of {account.limit}"
+
+    def _maybe(self, name: str) -> None:
+        self.hit[name] += 1
+        if self.crash_at.get(name) == self.hit[name] or self.chance.random() < self.crash_chance:
+            self.crashes += 1
+            raise Crash(name)
+
+    # living
+
+    def live(self) -> RunReport:
+        """Live to the end, over any number of processes."""
+        points.stop_with(self._maybe)
+        try:
+            return asyncio.run(self._live())
+        finally:
+            points.stop_with(None)
+
+    async def _live(self) -> RunReport:
+        plan_id = ""
+        cap: Nanos | None = None
+        for _ in range(400):
+            chance, self.crash_chance = self.crash_chance, 0.0
+            engine = self.current = self.engine()
+            self.crash_chance = chance
+            try:
+                if not plan_id:
+                    planned = await engine.plan(self.folder / "in.tree", options=WorkloadOptions(model=MODEL))
+                    plan_id = planned.plan.plan_id
+                    if self.cap_share is not None:
+                        span = planned.plan.cost_ceiling - planned.plan.cost_likely
+                        cap = Nanos(planned.plan.cost_likely + int(span * self.cap_share))
+                if self.run_id is None:
+                    self.run_id = await engine.start_run(plan_id, cap=cap, out=self.folder / "out", fresh=True)
+                await engine.resume(self.run_id)
+                report = await self._work(engine)
+                if report.state == "paused" and "cap" in report.reason:
+                    assert cap is not None
+                    cap = Nanos(report.spent + report.held + max(report.plan_ceiling, 2_000_000))
+                    await engine.raise_cap(self.run_id, cap)
+                    continue
+                if report.over:
+                    return report
+                assert report.state == "paused", f"{report.state}: {report.reason}"
+            except Crash:
+                continue
+            finally:
+                engine.store.close()
+        raise AssertionError("a life without end")
+
+    async def _work(self, engine: Engine) -> RunReport:
+        assert self.run_id is not None
+        turns = 0
+
+        def count(_turn: object) -> None:
+            nonlocal turns
+            turns += 1
+            assert turns < TURNS_MAX, "turns without end"
+
+        await engine.worker([self.run_id], on_turn=count).work()
+        return await engine.run_report(self.run_id)
+
+    # judging
+
+    def judge(self, report: RunReport) -> None:
+        """Every promise that money and requests can break."""
+        store = Store(self.folder / "store", durable=False).open()
+        try:
+            with store.read() as tx:
+                assert books.imbalances(tx) == []
+                states = Counter(
+                    tx.execute(select(REQUESTS.c.state).where(REQUESTS.c.plan_id == report.plan_id)).scalars()
+                )
+                holds = tx.execute(select(HOLDS).where(HOLDS.c.remaining_nanos > 0)).all()
+                attempts = tx.execute(
+                    select(ATTEMPTS, SHARDS.c.route).join(SHARDS, SHARDS.c.shard_id == ATTEMPTS.c.shard_id)
+                ).all()
+                settled = Counter()
+                for row in tx.execute(select(TRANSFERS).where(TRANSFERS.c.verb == "settle")):
+                    settled[row.shard_id, row.ordinal] += row.amount_nanos
+        finally:
+            store.close()
+        assert not self.over_cap, self.over_cap
+        assert set(states) <= {"succeeded", "failed", "canceled"}, states
+        assert sum(states.values()) == sum(self.widths) or report.state == "canceled", states
+        assert {row.reason for row in holds} <= {"doubt", "row_missing"}, "a hold without a reason is left"
+        self._judge_bill(report, settled, holds, attempts)
+        self._judge_documents(states)
+
+    def _judge_bill(self, report: RunReport, settled: Counter, holds: list, attempts: list) -> None:
+        lines = [(line, half_even(cost(line.usage, rates := line_rates(line)), rates.denominator)) for line in self.world.bill.lines()]
+        by_name: dict[tuple[str, int], list[int]] = defaultdict(list)
+        realtime: list[int] = []
+        for line, nanos in lines:
+            if line.custom_id is None:
+                realtime.append(nanos)
+            else:
+                shard, _, ordinal = line.custom_id.rpartition("-")
+                by_name[shard, int(ordinal)].append(nanos)
+        missing = 0
+        for name, amounts in by_name.items():
+            if settled[name] == sum(amounts):
+                continue
+            assert settled[name] == 0, f"{name} was billed {amounts} and settled {settled[name]}"
+            missing += sum(amounts)
+        held_missing = sum(row.remaining_nanos for row in holds if row.reason == "row_missing")
+        assert missing <= held_missing, f"billed and never seen: {missing}, held for it: {held_missing}"
+        settled_realtime = sum(row.cost_nanos for row in attempts if row.route == "realtime")
+        lost = sum(realtime) - settled_realtime
+        held_doubt = sum(row.remaining_nanos for row in holds if row.reason == "doubt")
+        assert 0 <= lost <= held_doubt, f"real-time bill {sum(realtime)}, settled {settled_realtime}, doubt {held_doubt}"
+        assert report.spent == sum(settled.values())
+        assert report.spent + missing + lost == self.world.bill.nanos, "the ledger equals the bill"
+        shards_bought = Counter(batch for batch in self.batches_by_shard())
+        twice = {shard: count for shard, count in shards_bought.items() if count > 1}
+        assert not twice or self.twins_expected, f"a shard was bought twice: {twice}"
+
+    def batches_by_shard(self) -> Iterator[str]:
+        for batch in self.world.batches.values():
+            name = batch.columns.custom_ids[0]
+            yield name.rpartition("-")[0]
+
+    def _judge_documents(self, states: Counter) -> None:
+        found = list((self.folder / "out").rglob("text.md"))
+        assert len(found) == states["succeeded"]
+        assert not list((self.folder / "out").rglob("*.part"))
+
+
+def seeded(seed: int) -> Life:
+    """Draw a life: its tree, its cap, its faults and how often it crashes."""
+    chance = random.Random(seed ^ 0x5EED)
+    widths = tuple(chance.randint(1, 9) for _ in range(chance.choice([1, 1, 2, 3])))
+    menu = [
+        {"on": "POST /v1/messages/batches", "fault": "lost_reply_after_commit", "times": chance.randint(1, 2)},
+        {"on": "POST /v1/messages/batches", "fault": "cut_before_commit", "times": chance.randint(1, 3)},
+        {"on": "POST /v1/messages/batches", "fault": "status", "status": 500, "times": 2},
+        {"on": "POST /v1/messages/batches", "fault": "status", "status": 529, "times": 3},
+        {"on": "POST /v1/messages/batches", "fault": "status", "status": 429, "retry_after": 7, "times": 2},
+        {"on": "POST /v1/messages/batches", "fault": "items_errored", "share": 0.4, "times": 1, "error_type": "api_error"},
+        {"on": "POST /v1/messages/batches", "fault": "items_expired", "share": 0.4, "times": 1},
+        {"on": "POST /v1/messages/batches", "fault": "rows_missing", "rows": 2, "times": 1},
+        {"on": "POST /v1/messages/batches", "fault": "slow_list", "seconds": 40, "times": 1},
+        {"on": "GET /v1/messages/batches", "fault": "status", "status": 503, "times": 3, "probability": 0.5},
+        {"on": "GET /v1/messages/batches/{id}", "fault": "status", "status": 500, "times": 9},
+        {"on": "GET /v1/messages/batches/{id}", "fault": "status", "status": 404, "times": 2},
+        {"on": "GET /v1/messages/batches/{id}/results", "fault": "cut_results_after_bytes", "bytes": chance.randint(0, 3000), "times": 3},
+        {"on": "GET /v1/messages/batches/{id}/results", "fault": "rows_twice", "rows": 2},
+        {"on": "GET /v1/messages/batches/{id}/results", "fault": "rows_missing", "rows": 1, "times": 2},
+        {"on": "GET /v1/messages/batches/{id}/results", "fault": "results_vanish", "times": 2},
+        {"on": "GET /v1/messages/batches/{id}/results", "fault": "truncated_utf8", "times": 1},
+        {"on": "POST /v1/messages", "fault": "lost_reply_after_commit", "times": 1, "probability": 0.5},
+        {"on": "POST /v1/messages", "fault": "cut_before_commit", "times": 1, "probability": 0.5},
+        {"on": "POST /v1/messages", "fault": "status", "status": 529, "times": 2},
+        {"on": "POST /v1/messages", "fault": "status", "status": 429, "times": 1},
+        {"on": "POST /v1/messages", "fault": "status", "status": 500, "times": 1},
+    ]
+    picked = chance.sample(menu, chance.randint(0, 5))
+    return Life(
+        seed=seed,
+        widths=widths,
+        cap_share=chance.choice([None, 0.0, 0.3, 1.0]),
+        crash_chance=chance.choice([0.0, 0.005, 0.01, 0.02, 0.04]),
+        rules=msgspec.convert(picked, tuple[Rule, ...]),
+        options={"errored_share": chance.choice([0.0, 0.1]), "expired_share": chance.choice([0.0, 0.1])},
+        settings={"batch_requests_max": chance.choice([100_000, 2, 3])},
+    )
+
+
+def told(life: Life) -> str:
+    """Say a life for the message of a failure."""
+    rules = ", ".join(f"{rule.on}: {rule.fault}" for rule in life.rules)
+    return f"seed {life.seed}: widths {life.widths}, {life.crashes} crashes, faults [{rules}]"
