@@ -278,9 +278,9 @@ def test_a_table_without_a_usable_header_is_one_problem(content: str, expected: 
 
 
 def test_a_missing_column_is_named_with_the_columns_there_are() -> None:
-    (item,) = csv_items("a,b\n1,2\n", "{{ nmae }}")
+    (item,) = csv_items("a,b\n1,2\n", "{{ naam }}")
     assert isinstance(item, Problem)
-    assert item.what == "the template t.j2 names the column 'nmae', which is not there"
+    assert item.what == "the template t.j2 names the column 'naam', which is not there"
     assert item.hint == "the columns are a, b"
     (item,) = csv_items("a,b\n1,2\n", "{{ row.zip }}")
     assert "'zip'" in str(item)

@@ -437,7 +437,7 @@ def test_swedish_prompts_are_swedish(tmp_path: Path) -> None:
     request = waves[0][0]
     assert "Skriv på svenska." in body(request).system
     assert "Översikt över post.bpmn" in body(request).shared[0]
-    assert "- Slag: manuell uppgift" in body(request).text
+    assert " uppgift\n- Id: pack\n- Fil: post.bpmn\n" in body(request).text
     assert "Skriv en epic" in body(request).text
 
 

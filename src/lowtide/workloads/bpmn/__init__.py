@@ -139,7 +139,7 @@ class BpmnReading:
         self._options = options
         self._digest = hashlib.sha256()
         self._scope: Scope | None = None
-        self._problems = 0
+        self._left_out = 0
 
     def requests(self) -> Iterator[Request | Problem]:
         """Stream every problem, then the first wave."""
@@ -149,13 +149,12 @@ class BpmnReading:
             self._scope = self._nothing()
             return
         if not self._options.model:
-            self._problems += 1
             yield Problem(where="--model", what="no model is named", hint="give one with --model")
         self._feed(setting.content, self._options.language.encode(), str(self._options.strict).encode())
         models: list[Model] = []
         for item in self._models():
             if isinstance(item, Problem):
-                self._problems += 1
+                self._left_out += 1
                 yield item
             else:
                 models.append(item)
@@ -216,21 +215,20 @@ class BpmnReading:
         # A template that fails is found before the first request leaves here: nothing is planned with half a template.
         failures: set[Problem] = set()
         yield from _checked(frame, failures)
-        waves = frame.numbers_by_wave()
         later = []
         for wave in range(1, frame.waves):
             totals = _Totals()
-            for number in waves[wave]:
+            for number in frame.numbers_of(wave):
                 draft = yield from _drafted(frame, number, failures)
                 if draft is not None:
                     totals.add(frame, number, draft)
             later.append(totals.rows())
-        for number in _samples(frame, waves.get(0, ())):
+        for number in _samples(frame, frame.numbers_of(0)):
             yield from _drafted(frame, number, failures)
         if failures:
             self._scope = self._nothing()
             return
-        for number in waves.get(0, ()):
+        for number in frame.numbers_of(0):
             draft = yield from _drafted(frame, number, failures)
             if draft is not None:
                 yield _request(frame, number, text=frame.prompts.fill(draft, _never), depends_on=())
@@ -253,7 +251,7 @@ class BpmnReading:
         kept = [*warnings[:WARNINGS_MAX], f"and {more} more warnings"] if more > 0 else warnings
         return {
             "files": str(len(frame.frozen.models)),
-            "files_left_out": str(self._problems),
+            "files_left_out": str(self._left_out),
             "nodes": str(len(frame.forest.nodes)),
             "documents": str(len(frame.frozen.planned)),
             "calls_followed": str(len(frame.frozen.targets)),

@@ -6,8 +6,7 @@ turn of a worker asks again.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -103,7 +102,19 @@ def _fitting(whole: str, *, slug: str, force_hash: bool = False) -> str:
 class Frame:
     """A frozen folder, ready to be asked: forest, prompts, places, and every document by wave and by key."""
 
-    __slots__ = ("_below", "_numbers", "_places", "_rows", "forest", "frozen", "number_of", "prompts", "views", "words")
+    __slots__ = (
+        "_below",
+        "_by_wave",
+        "_numbers",
+        "_places",
+        "_rows",
+        "forest",
+        "frozen",
+        "number_of",
+        "prompts",
+        "views",
+        "words",
+    )
 
     def __init__(self, frozen: Frozen) -> None:
         self.frozen = frozen
@@ -120,9 +131,11 @@ class Frame:
         self.number_of: Mapping[RequestKey, int] = {key: number for number, key in enumerate(frozen.keys)}
         self._rows: list[list[int]] = [[] for _ in self.forest.nodes]
         self._numbers: dict[tuple[int, int], int] = {}
+        self._by_wave: list[list[int]] = [[] for _ in range(self.waves)]
         for number, document in enumerate(frozen.planned):
             self._rows[document.node].append(document.row)
             self._numbers[document.node, document.row] = number
+            self._by_wave[document.wave].append(number)
         self._below: tuple[int, list[int]] = (-1, [])
         self._places: Places | None = None
 
@@ -131,16 +144,9 @@ class Frame:
         """Count the waves."""
         return 1 + max((document.wave for document in self.frozen.planned), default=0)
 
-    def numbers_of(self, wave: int) -> Iterator[int]:
+    def numbers_of(self, wave: int) -> Sequence[int]:
         """Give the numbers of a wave's documents, in file and node order."""
-        return (number for number, document in enumerate(self.frozen.planned) if document.wave == wave)
-
-    def numbers_by_wave(self) -> Mapping[int, list[int]]:
-        """Give all documents' numbers by wave; one pass, for whoever needs every wave."""
-        waves: dict[int, list[int]] = defaultdict(list)
-        for number, document in enumerate(self.frozen.planned):
-            waves[document.wave].append(number)
-        return waves
+        return self._by_wave[wave]
 
     def quoted(self, number: int) -> list[Quoted]:
         """Give the documents that this one quotes, in the order of the model."""
