@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from lowtide import plan as planning
 from lowtide import reports
 from lowtide.attempt import AttemptState
@@ -94,9 +96,7 @@ class Engine:
         self._worker_name = worker_name(clock.new_id(5))
 
     @classmethod
-    def start(
-        cls, settings: Settings, workloads: Mapping[str, Workload], environment: Mapping[str, str]
-    ) -> "Engine":
+    def start(cls, settings: Settings, workloads: Mapping[str, Workload], environment: Mapping[str, str]) -> "Engine":
         """Open the store and the door. Nothing is called yet.
 
         Raises: StoreUnusable, SettingsInvalid, InputRefused for price files.
@@ -104,13 +104,13 @@ class Engine:
         catalog = load_catalog(settings)
         store = Store(settings.store_folder, url=settings.database).open()
         store.set_money(simulated=settings.simulated)
-        transport = HttpTransport(
-            settings.provider_url, loopback_only=bool(environment.get("LOWTIDE_ONLY_LOOPBACK"))
-        )
+        transport = HttpTransport(settings.provider_url, loopback_only=bool(environment.get("LOWTIDE_ONLY_LOOPBACK")))
         clock: Clock
         if settings.simulated:
             name = SystemClock().new_id(8)
-            clock = SimulatorClock(HttpTransport(settings.simulator, loopback_only=True), f"lowtide-{os.getpid()}-{name}")
+            clock = SimulatorClock(
+                HttpTransport(settings.simulator, loopback_only=True), f"lowtide-{os.getpid()}-{name}"
+            )
         else:
             clock = SystemClock()
         return cls(
@@ -207,17 +207,24 @@ class Engine:
             listener=listen,
         )
         if made.problems and not (skip_problems or chosen.goes_on):
-            raise InputRefused(made.problems, hint="nothing was sent; mend the input, or leave them out: --skip-problems")
+            raise InputRefused(
+                made.problems, hint="nothing was sent; mend the input, or leave them out: --skip-problems"
+            )
         if made.next_seq == 0 and not made.problems:
             raise InputRefused([Problem(where=row.source, what="there is nothing to ask for in it")])
         if made.next_seq == 0:
             raise InputRefused(made.problems, hint="nothing is left of the input")
         scope = reading.scope()
+        scope = replace(scope, facts={**scope.facts, **_said(options)})
         for number, later in enumerate(scope.later, start=1):
             for line in later:
                 self._add_later(draft, number, line, options.model, day)
         plan_row = replace(
-            row, title=scope.title or row.title, scope=pack_scope(scope), waves=scope.waves, source_digest=reading.digest()
+            row,
+            title=scope.title or row.title,
+            scope=pack_scope(scope),
+            waves=scope.waves,
+            source_digest=reading.digest(),
         )
         plan = self._close(draft, plan_row, scope.facts, made.problems_count, now)
         plan_row = replace(plan_row, digest=plan.digest, figures=planning.encode(plan))
@@ -226,12 +233,15 @@ class Engine:
             plans.seal_plan(tx, plan_row)
         return Planned(plan=plan, problems=tuple(made.problems))
 
-    def _close(
-        self, draft: Draft, row: PlanRow, facts: Mapping[str, str], problems: int, now: datetime
-    ) -> Plan:
-        warnings = [warning for warning in facts.get("warnings", "").split("\n") if warning]
+    def _close(self, draft: Draft, row: PlanRow, facts: Mapping[str, str], problems: int, now: datetime) -> Plan:
+        warnings = msgspec.json.decode(facts.get("warnings", "[]"), type=list[str])
         if problems:
-            warnings.append(f"{problems} parts of the input have problems and are left out")
+            parts = (
+                "1 part of the input has a problem and is"
+                if problems == 1
+                else f"{problems} parts of the input have problems and are"
+            )
+            warnings.append(f"{parts} left out")
         with self.store.read() as tx:
             usual = reports.turnaround(history.durations(tx, self.codec.provider))
         blocked = ""
@@ -383,16 +393,7 @@ class Engine:
         with self.store.read() as tx:
             row = plans.find_plan(tx, plan.plan_id)
         assert row is not None
-        facts = scope_of(row).facts
-        options = WorkloadOptions(
-            model=row.model,
-            language=facts.get("language", "en"),
-            templates=Path(facts["templates"]) if facts.get("templates") else None,
-            documents=Path(facts["documents"]) if facts.get("documents") else None,
-            key_column=facts.get("key_column", ""),
-            strict=facts.get("strict", "") == "true",
-            max_output_tokens=int(facts["max_output_tokens"]) if facts.get("max_output_tokens") else None,
-        )
+        options = replace(_options_of(scope_of(row).facts), model=row.model)
         reading = self.workloads[plan.workload].read(source, options)
         for _ in reading.requests():
             pass
@@ -537,7 +538,9 @@ class Engine:
             batch_spent = shards.batch_spent(tx, run.run_id)
         made = sum(count.requests for count in counts.values())
         planned = max(plan.requests if plan is not None else 0, made)
-        final = {state: counts[state].requests if state in counts else 0 for state in ("succeeded", "failed", "canceled")}
+        final = {
+            state: counts[state].requests if state in counts else 0 for state in ("succeeded", "failed", "canceled")
+        }
         retrying = counts["retry"].requests if "retry" in counts else 0
         over = run.state not in OPEN_RUNS
         waiting = 0 if over else max(0, planned - sum(final.values()) - retrying - out)
@@ -710,7 +713,9 @@ class Engine:
         view = self.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
         if isinstance(view, ApiError):
             if view.status == 404:
-                raise NotFound(f"{self.codec.provider} knows no batch {provider_batch_id}", hint="lowtide adopt lists them")
+                raise NotFound(
+                    f"{self.codec.provider} knows no batch {provider_batch_id}", hint="lowtide adopt lists them"
+                )
             raise _refused(view)
         now = await self.clock.now()
         suffix = self.clock.new_id(7)
@@ -720,7 +725,9 @@ class Engine:
         account_id = AccountId(f"run:{run_id}")
         with self.store.write() as tx:
             if shards.known_provider_ids(tx, self.codec.provider, [provider_batch_id]):
-                raise LowtideError(f"{provider_batch_id} is in this store already", hint="lowtide status lists the runs")
+                raise LowtideError(
+                    f"{provider_batch_id} is in this store already", hint="lowtide status lists the runs"
+                )
             row = replace(
                 self._plan_row(plan_id, Path(provider_batch_id), "adopted", WorkloadOptions(model="unknown"), now),
                 title=f"adopted {provider_batch_id}",
@@ -857,6 +864,33 @@ class Engine:
         return prunes.prune(self.store, before=now - older_than, now=now)
 
 
+def _said(options: WorkloadOptions) -> dict[str, str]:
+    """Keep what was said about reading an input beside the workload's own facts, paths absolute."""
+    return {
+        "option.language": options.language,
+        "option.templates": "" if options.templates is None else str(options.templates.resolve()),
+        "option.documents": "" if options.documents is None else str(options.documents.resolve()),
+        "option.key_column": options.key_column,
+        "option.strict": "true" if options.strict else "",
+        "option.max_output_tokens": "" if options.max_output_tokens is None else str(options.max_output_tokens),
+    }
+
+
+def _options_of(facts: Mapping[str, str]) -> WorkloadOptions:
+    """Give back what was said, so that the same input can be read the same way again."""
+    templates, documents, limit = (
+        facts.get(f"option.{name}", "") for name in ("templates", "documents", "max_output_tokens")
+    )
+    return WorkloadOptions(
+        language=facts.get("option.language", "en"),
+        templates=Path(templates) if templates else None,
+        documents=Path(documents) if documents else None,
+        key_column=facts.get("option.key_column", ""),
+        strict=facts.get("option.strict", "") == "true",
+        max_output_tokens=int(limit) if limit else None,
+    )
+
+
 def _batch_report(row: shards.BatchRow, landed: int, now: datetime) -> BatchReport:
     age = None if row.created_at is None else (row.ended_at or now) - row.created_at
     return BatchReport(
@@ -886,4 +920,3 @@ def _unknown(view: BatchView) -> UnknownBatch:
 
 def _refused(error: ApiError) -> ProviderRefused:
     return ProviderRefused(f"Anthropic refuses: {error.message} ({error.status} {error.code})")
-
