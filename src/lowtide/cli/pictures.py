@@ -19,6 +19,8 @@ from lowtide.money import Nanos, show_dollars
 from lowtide.plan import Plan, Rounds, price_sources
 from lowtide.reports import BatchReport, RunReport
 
+AT_ITS_CAP = "at its cap"  # a run's reason when its money is used up
+KEY_REFUSED = "(401 "  # in a run's reason when the provider does not accept the key
 ROUTES = {"realtime": "real time", "batch": "batch"}
 INPUT_BASIS = {
     "counted": "counted by the provider",
@@ -287,7 +289,7 @@ def _run_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
     rest = [
         f"{count:,} {word}"
         for count, word in (
-            (report.out, "being answered"),
+            (report.out, "on their way"),
             (report.waiting, "waiting"),
             (report.retrying, "go out again"),
             (report.failed, "failed"),
@@ -343,8 +345,10 @@ def _nobody(report: RunReport) -> str:
 
 def way_on(report: RunReport) -> str:
     """Name the command that lets a paused run go on."""
-    if report.reason == "at its cap":
-        return f"lowtide raise {report.run_id} --cap AMOUNT"
+    if report.reason == AT_ITS_CAP:
+        return f"lowtide raise {report.run_id} --cap AMOUNT, then lowtide run {report.run_id}"
+    if KEY_REFUSED in report.reason:
+        return f"set a key that is accepted, then lowtide run {report.run_id}"
     return f"lowtide run {report.run_id}"
 
 
@@ -391,7 +395,7 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
     if report.canceled:
         yield "Canceled", f"{report.canceled:,}"
     if report.waiting or report.out:
-        yield "Open", f"{report.out:,} being answered, {report.waiting:,} waiting"
+        yield "Open", f"{report.out:,} on their way, {report.waiting:,} waiting"
     cost = f"{show_dollars(report.spent)} billed"
     if report.over and report.state == "done":
         cost += f"; plan {show_dollars(report.plan_likely)} ({screen.against(report.spent, report.plan_likely)})"

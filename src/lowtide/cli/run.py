@@ -21,8 +21,6 @@ from lowtide.plan import Plan, rounds
 from lowtide.reports import RunReport
 
 DONE, FAILED, NO_KEY, WITH_FAILURES, AT_CAP, LEFT = 0, 1, 4, 5, 6, 130
-KEY_REFUSED = "(401 "  # how a reason ends when the provider does not accept the key
-AT_ITS_CAP = "at its cap"
 
 
 class ConsentMissing(LowtideError):
@@ -65,6 +63,7 @@ async def _run(
         else:
             found = await _planned(engine, chosen, what, cap, said)
             cap = _agreed(chosen, found.plan, cap, shown=found.fresh, yes=yes, ask=ask)
+            engine.hands()  # a missing key is told before there is a run
             where = out or _out_of(found.plan)
             run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh)
             await _go_on(engine, run_id, cap)
@@ -194,6 +193,8 @@ async def _end(engine: Engine, chosen: Choices, run_id: str) -> int:
 
 def exit_code(report: RunReport) -> int:
     """Say what a program should make of a run's end."""
+    from lowtide.cli.pictures import AT_ITS_CAP, KEY_REFUSED  # noqa: PLC0415 brings rich
+
     match report.state:
         case "paused" if report.reason == AT_ITS_CAP:
             return AT_CAP
@@ -209,7 +210,6 @@ def exit_code(report: RunReport) -> int:
 
 async def _detach(engine: Engine, chosen: Choices, run_id: str) -> int:
     """Start a worker of its own for the run and return at once."""
-    engine.hands()  # a missing key is told here, not in a log
     folder = engine.settings.store_folder / "logs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = folder / f"{run_id}.log"
