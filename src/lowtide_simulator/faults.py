@@ -28,6 +28,7 @@ class FaultKind(StrEnum):
     SPEND_CAP_429 = "spend_cap_429"
     CUT_BEFORE_COMMIT = "cut_before_commit"
     LOST_REPLY_AFTER_COMMIT = "lost_reply_after_commit"
+    LATE_REPLY = "late_reply"
     CUT_REPLY_AFTER_BYTES = "cut_reply_after_bytes"
     # Creating a batch.
     DELAY = "delay"
@@ -65,7 +66,6 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     should_retry: bool | None = None
     json_body: bool | None = None
     seconds: float = 60.0
-    reply: bool = False
     bytes: int = 0
     line: int = 0
     events: int = 3

@@ -17,12 +17,13 @@ from itertools import islice
 from typing import Any
 
 from lowtide_simulator.answers import Chances
-from lowtide_simulator.batches import Batch, Columns, Status, Terms, Twist
+from lowtide_simulator.batches import Batch, Status, Twist
 from lowtide_simulator.bill import Bill, Line
 from lowtide_simulator.caching import CacheStore
 from lowtide_simulator.clock import SECOND, Clock, ClockMode, Instant, Sleepers, to_instant
 from lowtide_simulator.faults import Rule, Script
 from lowtide_simulator.ids import Ids
+from lowtide_simulator.items import Columns, Terms
 from lowtide_simulator.limits import TIERS, UNLIMITED, Limits, Tier, TierLimits
 from lowtide_simulator.validation import Context
 

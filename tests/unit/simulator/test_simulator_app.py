@@ -386,6 +386,18 @@ def test_a_lost_reply_commits_and_a_cut_before_does_not() -> None:
         assert len(it.ask("GET", BATCHES).json()["data"]) == batches
 
 
+def test_a_late_reply_comes_after_a_client_has_given_up() -> None:
+    it = provider()
+    fault(it, "POST /v1/messages", "late_reply", seconds=30)
+
+    async def impatient() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(it.send("POST", "/v1/messages", MESSAGE), 0.05)
+
+    asyncio.run(impatient())
+    assert it.ask("GET", "/_simulator/bill").json()["lines"] == 1
+
+
 def test_a_late_twin_appears_later_with_a_later_time() -> None:
     it = provider()
     fault(it, f"POST {BATCHES}", "delay", seconds=90)
