@@ -98,7 +98,7 @@ def _simulator() -> Iterator[str]:
 async def _demo(chosen: Choices, models: Path, out: Path, language: str) -> int:
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    async with desk(chosen) as engine:
+    async with desk(chosen, works=True) as engine:
         planned = await engine.plan(models, workload="bpmn", options=WorkloadOptions(language=language))
         _introduce(chosen, planned)
         run_id = await engine.start_run(planned.plan.plan_id, cap=planned.plan.cost_ceiling, out=out, fresh=True)

@@ -208,7 +208,8 @@ async def follow(
             while not work.done():
                 await _show(follower, work, turned)
             await work
-        await follower.look()
+        if not leaving.asked:
+            await follower.look()
     finally:
         follower.end()
     return leaving.asked

@@ -62,17 +62,22 @@ STATES = {
 BATCH_STATES = {
     "planned": "to be sent",
     "submitting": "being sent",
-    "doubtful": "sent, asking whether it arrived",
-    "in_progress": "at provider",
+    "doubtful": "sent, asking for it",
+    "validating": "being checked",
+    "queued": "queued there",
+    "running": "at provider",
     "finalizing": "finalising",
-    "canceling": "canceling at provider",
-    "ended": "ended, not collected yet",
+    "canceling": "canceling there",
+    "ended": "ended, to be read",
     "landed": "back",
     "failed": "refused",
+    "expired": "expired",
+    "canceled": "canceled",
     "lost": "gone",
 }
 REMARK = re.compile(r" \([^)]*\)")  # how a price came into our table; ``--show prices`` has it in full
 LONG_PROMPTS_SHOWN = 5
+NOTES_SHOWN = 5
 BATCHES_SHOWN = 12
 
 
@@ -165,8 +170,10 @@ def _plan_lines(
     if not short:
         for place, source in enumerate(sorted({REMARK.sub("", source) for source in price_sources(plan)})):
             yield "" if place else "Prices", source
-    for warning in plan.warnings:
+    for warning in plan.warnings[:NOTES_SHOWN]:
         yield "Note", Text(warning, style=screen.ADVICE)
+    if len(plan.warnings) > NOTES_SHOWN:
+        yield "", f"and {len(plan.warnings) - NOTES_SHOWN:,} more: --show problems"
     if plan.blocked:
         yield "Blocked", Text(plan.blocked, style=screen.BAD)
 

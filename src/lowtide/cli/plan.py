@@ -193,9 +193,8 @@ def _show(
     made = planned.plan
     out = screen.console(chosen)
     if detail == "problems":
-        pictures.show(
-            out, pictures.problem_lines(planned.problems, PROBLEMS_ALL) if planned.problems else "no problems"
-        )
+        told = [pictures.problem_lines(planned.problems, PROBLEMS_ALL), *map(screen.indented, made.warnings)]
+        pictures.show(out, *(told if planned.problems or made.warnings else ["no problems"]))
         return
     if detail == "long":
         pictures.show(out, pictures.long_table(made))

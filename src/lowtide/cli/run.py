@@ -57,7 +57,7 @@ async def _run(
     yes: bool,
     ask: bool,
 ) -> int:
-    async with desk(chosen) as engine:
+    async with desk(chosen, works=True) as engine:
         if _is_id(what, "r_"):
             run_id = await _go_on(engine, what, cap)
         else:
@@ -104,7 +104,11 @@ async def _planned(engine: Engine, chosen: Choices, what: str, cap: Nanos | None
         )
     wish: Wish = wish_of(Path(what), said)
     made = await make_plan(engine, wish)
-    if not chosen.json and not chosen.quiet:
+    if chosen.json:
+        from lowtide.cli.shapes import plan_json, print_json  # noqa: PLC0415 one of two ways
+
+        print_json(plan_json(made.plan, made.problems))
+    elif not chosen.quiet:
         from lowtide.cli import pictures, screen  # noqa: PLC0415 one of two ways
 
         err = screen.console(chosen, sys.stderr)
@@ -242,7 +246,7 @@ def worker(run_ids: tuple[str, ...], once: bool) -> int:
 async def _worker(chosen: Choices, run_ids: tuple[str, ...], *, once: bool) -> int:
     from lowtide.cli.following import follow  # noqa: PLC0415 brings the worker and rich
 
-    async with desk(chosen) as engine:
+    async with desk(chosen, works=True) as engine:
         for run_id in run_ids:
             await engine.run_report(run_id)  # a name that is not there is told at once
         before = {report.run_id for report in await engine.run_reports(limit=1000) if not report.over}

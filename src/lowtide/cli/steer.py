@@ -91,7 +91,7 @@ def cancel(run_id: str, no_wait: bool) -> int:
 async def _cancel(chosen: Choices, run_id: str, *, wait: bool) -> int:
     from lowtide.cli.run import carry_out  # noqa: PLC0415 brings the worker
 
-    async with desk(chosen) as engine:
+    async with desk(chosen, works=wait) as engine:
         state = await engine.cancel(run_id)
         report = await engine.run_report(run_id)
         if report.over:
