@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import literal_column, select
 
 from lowtide.dispatch import OPEN_RUNS
 from lowtide.store import Store, plans, worker_is_dead
@@ -51,7 +51,7 @@ def sweep(store: Store) -> tuple[int, int]:
     with store.write() as tx:
         used: set[int] = set()
         for column in (REQUESTS.c.body_at, ATTEMPTS.c.answer_at):
-            number = column.op(">>")(40)
+            number = column.bitwise_rshift(literal_column("40"))
             used.update(tx.execute(select(number).where(column.is_not(None)).distinct()).scalars())
         stray = [
             row.segment

@@ -103,14 +103,14 @@ def candidates(tx: Transaction, run: RunRow) -> Iterator[Candidate]:
     """Stream what waits, in order: those that go out again, then those that were in no shard yet."""
     plan_id, pending = run.plan_id, _pending(run)
     for fresh, where in ((False, REQUESTS.c.state == "retry"), (True, pending)):
-        rows = tx.execute(
+        query = (
             select(REQUESTS.c.seq, REQUESTS.c.body_bytes, REQUESTS.c.ceiling_nanos)
             .where(REQUESTS.c.plan_id == plan_id, where)
             .order_by(REQUESTS.c.seq)
-            .execution_options(yield_per=PAGE)
         )
-        for seq, body_bytes, ceiling in rows:
-            yield Candidate(seq=seq, body_bytes=body_bytes, ceiling=Nanos(ceiling), fresh=fresh)
+        with tx.execute(query, execution_options={"yield_per": PAGE}) as rows:  # closed when a reader stops early
+            for seq, body_bytes, ceiling in rows:
+                yield Candidate(seq=seq, body_bytes=body_bytes, ceiling=Nanos(ceiling), fresh=fresh)
 
 
 def next_ceiling(tx: Transaction, run: RunRow) -> Nanos:
@@ -311,6 +311,11 @@ def set_all(tx: Transaction, plan_id: PlanId, *, state: str, was: Sequence[str])
 def landed_ordinals(tx: Transaction, shard_id: str) -> list[int]:
     """List the ordinals of a shard whose outcome is written."""
     return list(tx.execute(select(ATTEMPTS.c.ordinal).where(ATTEMPTS.c.shard_id == shard_id)).scalars())
+
+
+def keys_of(tx: Transaction, plan_id: PlanId) -> set[str]:
+    """List the keys of a plan: of an adopted batch, at most a hundred thousand."""
+    return set(tx.execute(select(REQUESTS.c.key).where(REQUESTS.c.plan_id == plan_id)).scalars())
 
 
 def landed_succeeded(tx: Transaction, shard_id: str) -> int:
