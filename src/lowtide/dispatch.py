@@ -8,7 +8,7 @@ doubt, and a doubt is asked about before anything is bought again (promise 3).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
@@ -127,11 +127,15 @@ class KnownDoor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchRules:
-    """Limits of what is sent at a time. ``shard_requests_max`` is ours or the provider's, whichever is smaller."""
+    """Limits of what is sent at a time. ``shard_requests_max`` is ours or the provider's, whichever is smaller.
+
+    ``look_again`` is how soon is looked whether another process's create is confirmed, or the queue has room again.
+    """
 
     queued_requests_max: int
     shard_requests_max: int
     refusals_max: int = 3
+    look_again: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,7 +383,9 @@ def _submit(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -
     """Send a batch, when its turn has come: one unconfirmed create an account, and a queue that is not full."""
     blocked = this.door.unconfirmed_batch not in (None, batch.batch_id)
     sending = any(isinstance(command, Submit) for command in this.commands)
-    if not blocked and not sending and this.due(this.door.backoff_until) and this.due(batch.next_at):
+    if blocked:
+        this.due(this.now + this.rules.look_again)  # nothing of ours will wake us: another process may hold the door
+    elif not sending and this.due(this.door.backoff_until) and this.due(batch.next_at):
         yield Submit(run_id=run.run_id, shard_id=shard.shard_id, batch_id=batch.batch_id)
 
 
@@ -427,3 +433,5 @@ def _send_more(run: KnownRun, still_open: list[KnownShard], this: _Round) -> Ite
             yield Pause(run_id=run.run_id, reason="at its cap")
     elif this.door.queued_requests < this.rules.queued_requests_max:
         yield PackShard(run_id=run.run_id)
+    else:
+        this.due(this.now + this.rules.look_again)

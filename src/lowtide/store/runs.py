@@ -248,8 +248,12 @@ def known_door(tx: Transaction, provider: str) -> KnownDoor:
     """Read how the door stands: who has an unconfirmed create, how long to stay away, how much is queued."""
     row = tx.execute(select(DOORS).where(DOORS.c.provider == provider)).one_or_none()
     queued = tx.execute(
-        select(func.coalesce(func.sum(BATCHES.c.total), 0)).where(
-            BATCHES.c.provider == provider,
+        select(func.coalesce(func.sum(BATCHES.c.total), 0))
+        .select_from(BATCHES)
+        .join(SHARDS, SHARDS.c.shard_id == BATCHES.c.shard_id)
+        .join(RUNS, RUNS.c.run_id == SHARDS.c.run_id)
+        .where(
+            BATCHES.c.provider + ":" + RUNS.c.credential == provider,  # a door is a provider's account
             BATCHES.c.role != Role.SUSPECT,
             BATCHES.c.state.in_(
                 [
