@@ -1,0 +1,339 @@
+"""``store/shards``: what waits, what is packed, what landed; on SQLite and on PostgreSQL."""
+
+from array import array
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from world import (
+    NOW,
+    PLAN,
+    RUN,
+    SECOND,
+    SHARD,
+    add_batch,
+    add_plan,
+    add_run,
+    add_shard,
+    land,
+    landed,
+    new_request,
+    run,
+)
+
+from lowtide.attempt import AttemptState
+from lowtide.batch import BatchState, Counts
+from lowtide.dispatch import Role
+from lowtide.money import Nanos
+from lowtide.packing import Candidate
+from lowtide.store import Store, books, plans, runs, shards
+from lowtide.store.books import Settlement
+from lowtide.store.schema import ATTEMPTS, REQUESTS
+
+
+def states(store: Store, plan_id: str = PLAN) -> list[str]:
+    with store.read() as tx:
+        query = select(REQUESTS.c.state).where(REQUESTS.c.plan_id == plan_id).order_by(REQUESTS.c.seq)
+        return list(tx.execute(query).scalars())
+
+
+def set_states(store: Store, state: str, seqs: list[int], was: str = "pending") -> int:
+    with store.write() as tx:
+        return shards.set_requests(store, tx, PLAN, seqs, state=state, was=was)
+
+
+def candidate(seq: int, *, fresh: bool = True) -> Candidate:
+    return Candidate(seq=seq, body_bytes=1000, ceiling=Nanos(100), fresh=fresh)
+
+
+# what waits
+
+
+def test_those_that_go_out_again_come_first_then_the_fresh_in_order(store: Store) -> None:
+    add_run(store, 6)
+    set_states(store, "retry", [5, 1])
+    set_states(store, "trying", [3])
+    with store.read() as tx:
+        assert list(shards.candidates(tx, run(store))) == [
+            candidate(1, fresh=False),
+            candidate(5, fresh=False),
+            candidate(0),
+            candidate(2),
+            candidate(4),
+        ]
+
+
+def test_what_is_in_a_shard_already_is_no_candidate(store: Store) -> None:
+    add_run(store, 6)
+    with store.write() as tx:
+        runs.set_packed(tx, RUN, 3)
+    with store.read() as tx:
+        assert list(shards.candidates(tx, run(store))) == [candidate(4), candidate(5)]
+
+
+def test_a_wave_that_is_not_whole_is_no_candidate(store: Store) -> None:
+    add_run(store, 2)
+    with store.write() as tx:
+        plans.insert_requests(store, tx, PLAN, [new_request(2, wave=1), new_request(3, wave=1)])
+    with store.read() as tx:
+        assert [found.seq for found in shards.candidates(tx, run(store))] == [0, 1]
+        assert runs.pending_count(tx, run(store)) == 2
+    with store.write() as tx:
+        plans.insert_wave(tx, PLAN, 1, first_seq=2, last_seq=3)
+    with store.read() as tx:
+        assert [found.seq for found in shards.candidates(tx, run(store))] == [0, 1, 2, 3]
+        assert runs.pending_count(tx, run(store)) == 4
+
+
+def test_candidates_stream_and_may_be_left_half_read(store: Store) -> None:
+    add_run(store, 5000)
+    with store.read() as tx:
+        stream = shards.candidates(tx, run(store))
+        assert [next(stream).seq for _ in range(3)] == [0, 1, 2]
+        assert shards.next_ceiling(tx, run(store)) == 100
+        assert [found.seq for found in shards.candidates(tx, run(store))] == list(range(5000))
+
+
+def test_the_next_ceiling_is_that_of_the_first_who_waits(store: Store) -> None:
+    add_run(store, 1)
+    with store.write() as tx:
+        plans.insert_requests(store, tx, "p_2", [new_request(0, ceiling=7)])
+    with store.read() as tx:
+        assert shards.next_ceiling(tx, run(store)) == 100
+    set_states(store, "succeeded", [0])
+    with store.read() as tx:
+        assert shards.next_ceiling(tx, run(store)) == 0
+
+
+def test_the_first_of_a_kind_is_found(store: Store) -> None:
+    add_run(store, 4)
+    with store.write() as tx:
+        tx.execute(REQUESTS.update().where(REQUESTS.c.seq == 2).values(kind="summary"))
+        runs.set_packed(tx, RUN, 0)
+    model = "claude-sonnet-5-5"
+    with store.read() as tx:
+        assert shards.first_of_kind(tx, run(store), "line", model) == 1
+        assert shards.first_of_kind(tx, run(store), "summary", model) == 2
+        assert shards.first_of_kind(tx, run(store), "line", "claude-haiku-5-5") is None
+    set_states(store, "retry", [0])
+    with store.read() as tx:
+        assert shards.first_of_kind(tx, run(store), "line", model) == 0
+
+
+# shards and batches
+
+
+def test_a_shard_reads_back(store: Store) -> None:
+    add_run(store)
+    row = add_shard(store, [0, 2])
+    with store.read() as tx:
+        assert shards.shard(tx, SHARD) == row
+    with store.write() as tx:
+        shards.set_shard(tx, SHARD, state=AttemptState.LANDED, tries=3)
+        found = shards.shard(tx, SHARD)
+    assert (found.state, found.tries, found.members) == (AttemptState.LANDED, 3, array("q", [0, 2]))
+
+
+def test_a_batch_reads_back(store: Store) -> None:
+    add_run(store)
+    add_shard(store)
+    batch_id = add_batch(store, state=BatchState.SUBMITTING, newest_before="msgbatch_0", submitting_at=NOW)
+    with store.write() as tx:
+        shards.set_batch(
+            tx,
+            batch_id,
+            state=BatchState.RUNNING,
+            provider_batch_id="msgbatch_1",
+            created_at=NOW,
+            verified=True,
+            **shards.counts_values(Counts(total=3, succeeded=1, errored=2)),
+        )
+        row = shards.batch(tx, batch_id)
+    assert (row.shard_id, row.role, row.state, row.total) == (SHARD, Role.OURS, BatchState.RUNNING, 3)
+    assert (row.provider_batch_id, row.newest_before, row.submitting_at) == ("msgbatch_1", "msgbatch_0", NOW)
+    assert (row.created_at, row.verified, row.succeeded, row.creates) == (NOW, True, 1, 0)
+    with store.read() as tx:
+        assert [found.batch_id for found in shards.batches_of_run(tx, RUN)] == [batch_id]
+        assert shards.known_provider_ids(tx, "anthropic", ["msgbatch_1", "msgbatch_2"]) == {"msgbatch_1"}
+        assert shards.known_provider_ids(tx, "openai", ["msgbatch_1"]) == set()
+
+
+def test_one_batch_of_the_provider_is_never_two_rows(store: Store) -> None:
+    add_run(store)
+    add_shard(store)
+    add_batch(store, provider_batch_id="msgbatch_1")
+    with pytest.raises(IntegrityError):
+        add_batch(store, provider_batch_id="msgbatch_1", role=Role.SUSPECT)
+    add_batch(store)
+    add_batch(store)  # none yet is none
+
+
+@pytest.mark.parametrize(
+    "seqs", [[0, 1, 2, 3], [3], [0, 2, 3], list(range(0, 4500, 2)), list(range(4500)), list(range(7, 4100))]
+)
+def test_bodies_stream_in_ordinal_order(store: Store, seqs: list[int]) -> None:
+    add_plan(store, max(seqs) + 1)
+    found = list(shards.bodies(store, PLAN, array("q", seqs)))
+    assert [(body.seq, body.key, body.body_at & 0xFFFFFFFF) for body in found] == [
+        (seq, f"key {seq}", seq) for seq in seqs
+    ]
+    assert (found[0].kind, found[0].body_bytes, found[0].ceiling, found[0].tries) == ("line", 1000, 100, 0)
+
+
+def test_a_member_without_a_row_is_ours(store: Store) -> None:
+    add_plan(store, 2)
+    with pytest.raises(AssertionError, match="every member has its row"):
+        list(shards.bodies(store, PLAN, array("q", [0, 1, 2])))
+
+
+def test_tries_and_ceilings_of_members(store: Store) -> None:
+    add_plan(store, 5)
+    with store.write() as tx:
+        shards.count_try(tx, PLAN, 1)
+        shards.count_try(tx, PLAN, 1)
+        shards.count_try(tx, PLAN, 4)
+        assert shards.tries_of(tx, PLAN, array("q", [0, 1, 3])) == {1: 2}
+        assert shards.ceilings_of(tx, PLAN, [0, 4]) == [100, 100]
+        assert shards.ceilings_of(tx, PLAN, []) == []
+
+
+# states of requests
+
+
+def test_only_what_is_in_the_named_state_is_moved(store: Store) -> None:
+    add_plan(store, 4)
+    assert set_states(store, "retry", [0, 1]) == 2
+    assert set_states(store, "trying", [0, 1, 2], was="retry") == 2
+    assert set_states(store, "trying", [], was="retry") == 0
+    assert states(store) == ["trying", "trying", "pending", "pending"]
+    with store.write() as tx:
+        assert shards.set_all(tx, PLAN, state="canceled", was=["pending", "retry"]) == 2
+    assert states(store) == ["trying", "trying", "canceled", "canceled"]
+
+
+# landing
+
+
+def test_what_landed_is_written_with_its_request(store: Store) -> None:
+    add_run(store)
+    add_shard(store)
+    land(
+        store,
+        [
+            landed(0),
+            landed(2, outcome="errored", code="api_error", message="no", usage=None, cost=Nanos(0), state="retry"),
+        ],
+    )
+    assert states(store) == ["succeeded", "pending", "retry"]
+    with store.read() as tx:
+        assert sorted(shards.landed_ordinals(tx, SHARD)) == [0, 2]
+        assert shards.landed_succeeded(tx, SHARD) == 1
+        assert shards.landed_counts(tx, RUN) == {SHARD: 2}
+        first = tx.execute(select(ATTEMPTS).where(ATTEMPTS.c.ordinal == 0)).one()
+    assert (first.input_tokens, first.output_tokens, first.cache_read_tokens) == (100, 20, 7)
+    assert (first.cache_write_5m_tokens, first.cache_write_1h_tokens, first.reasoning_tokens) == (5, 3, 2)
+    assert (first.cost_nanos, first.at, first.code) == (40, NOW, "end_turn")
+
+
+def test_landing_counts_a_try(store: Store) -> None:
+    add_run(store)
+    add_shard(store)
+    land(store, [landed(1)])
+    with store.read() as tx:
+        assert list(tx.execute(select(REQUESTS.c.tries).order_by(REQUESTS.c.seq)).scalars()) == [0, 1, 0]
+
+
+def balances(store: Store) -> tuple[int, int]:
+    with store.read() as tx:
+        assert books.imbalances(tx) == []
+        account = books.find_account(tx, books.AccountId("run:r_1"))
+    assert account is not None
+    return account.held, account.spent
+
+
+def test_landing_twice_raises_and_rolls_everything_back(store: Store) -> None:
+    """Promise 2: outcome, state and settlement are one transaction, so a row that comes twice buys nothing twice."""
+    add_run(store)
+    row = add_shard(store)
+
+    def collect(ordinals: list[int], rows: list[Any]) -> None:
+        with store.write() as tx:
+            settlements = [
+                Settlement(ordinal=ordinal, amount=Nanos(40), reason=books.Reason.BATCH) for ordinal in ordinals
+            ]
+            books.settle(store, tx, row.hold_id, settlements, shard_id=SHARD, at=NOW)
+            shards.land(store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=rows, at=NOW)
+
+    collect([0], [landed(0)])
+    assert balances(store) == (260, 40)
+    before = states(store)
+    with pytest.raises(IntegrityError):  # the settlement itself is twice
+        collect([0, 1], [landed(0), landed(1)])
+    with pytest.raises(IntegrityError):  # and so would the outcome be
+        collect([1], [landed(1), landed(0, state="failed")])
+    assert balances(store) == (260, 40)
+    assert states(store) == before == ["succeeded", "pending", "pending"]
+    with store.read() as tx:
+        assert shards.landed_ordinals(tx, SHARD) == [0]
+
+
+def test_failed_ones_go_out_again_but_for_the_hopeless(store: Store) -> None:
+    add_run(store, 4)
+    add_shard(store, [0, 1, 2])
+    errored: dict[str, Any] = {"outcome": "errored", "usage": None, "cost": Nanos(0), "state": "failed"}
+    land(
+        store,
+        [
+            landed(0, **(errored | {"code": "api_error"})),
+            landed(1, **(errored | {"code": "invalid_request_error"})),
+            landed(2, **(errored | {"outcome": "canceled", "code": "", "state": "canceled"})),
+        ],
+    )
+    with store.write() as tx:
+        assert shards.send_again(tx, PLAN, ["invalid_request_error"]) == (2, 1)
+    assert states(store) == ["retry", "failed", "retry", "pending"]
+    with store.read() as tx:
+        assert list(tx.execute(select(REQUESTS.c.tries).order_by(REQUESTS.c.seq)).scalars()) == [0, 1, 0, 0]
+    with store.write() as tx:
+        assert shards.send_again(tx, PLAN, ["invalid_request_error"]) == (0, 1)
+
+
+# counts for reports
+
+
+def test_what_is_out_is_what_was_sent_and_has_not_landed(store: Store) -> None:
+    add_run(store, 6)
+    add_shard(store)
+    add_shard(store, [3], shard_id="lt2", route="realtime", state=AttemptState.RESERVED)
+    add_shard(store, [4], shard_id="lt3", state=AttemptState.DROPPED)
+    with store.read() as tx:
+        assert shards.out_count(tx, RUN) == 4
+    land(store, [landed(0), landed(1)])
+    with store.read() as tx:
+        assert shards.out_count(tx, RUN) == 2
+    with store.write() as tx:
+        shards.set_shard(tx, SHARD, state=AttemptState.LANDED)
+        assert shards.out_count(tx, RUN) == 1
+
+
+def test_the_next_look_is_the_earliest(store: Store) -> None:
+    add_run(store)
+    add_shard(store)
+    with store.read() as tx:
+        assert shards.next_look(tx, RUN) is None
+    add_batch(store, next_at=NOW + 9 * SECOND)
+    add_batch(store, next_at=NOW + 5 * SECOND)
+    add_batch(store, next_at=NOW + SECOND, landed_at=NOW)
+    with store.read() as tx:
+        assert shards.next_look(tx, RUN) == NOW + 5 * SECOND
+
+
+def test_what_batches_cost_by_model(store: Store) -> None:
+    add_run(store, 4)
+    add_shard(store)
+    add_shard(store, [3], shard_id="lt2", route="realtime")
+    land(store, [landed(0), landed(1, cost=Nanos(2))])
+    land(store, [landed(0, seq=3, cost=Nanos(900))], shard_id="lt2")
+    with store.read() as tx:
+        assert shards.batch_spent(tx, RUN) == {"claude-sonnet-5-5": 42}
