@@ -29,7 +29,8 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": raw})
 sock = listen("127.0.0.1", 0)
 print(json.dumps({"address": "http://127.0.0.1:%d" % sock.getsockname()[1]}), flush=True)
-uvicorn.Server(uvicorn.Config(app, loop="uvloop", http="httptools", lifespan="off", log_config=None)).run(sockets=[sock])
+config = uvicorn.Config(app, loop="uvloop", http="httptools", lifespan="off", log_config=None)
+uvicorn.Server(config).run(sockets=[sock])
 """
 
 

@@ -74,7 +74,7 @@ async def advance(world: World, request: Request) -> Reply:
 
 
 async def sleep(world: World, request: Request) -> Reply:
-    """POST /_simulator/clock/sleep: a long poll. ``reached`` is false when ``wait_seconds`` of real time ran out first."""
+    """POST /_simulator/clock/sleep: a long poll; ``reached`` is false when ``wait_seconds`` (real) ran out."""
     body = await _body(request)
     client = str(body["client"])
     until = parse_instant(body["until"])

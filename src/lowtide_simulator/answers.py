@@ -47,7 +47,7 @@ WORDS: Final = ("order", "invoice", "review", "payment", "ledger", "harbour", "t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chances:
-    """Shares of answers that end in a special way, and how long answers are (median, in tokens; spread of its logarithm)."""
+    """Shares of answers that end in a special way, and how long answers are (in tokens; spread of the logarithm)."""
 
     refusal: float = 0.0
     max_tokens: float = 0.0

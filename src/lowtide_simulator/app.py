@@ -1,7 +1,7 @@
 """The simulated provider as one ASGI application.
 
-Here: the routes and ``create_app``. Not here: what an endpoint does (``realtime``, ``batch_calls``, ``admin``). Law: called
-in process it raises ``ConnectionCut`` where a server resets the socket; nothing else leaves it.
+Here: the routes and ``create_app``. Not here: what an endpoint does (``realtime``, ``batch_calls``, ``admin``). Law:
+called in process it raises ``ConnectionCut`` where a server resets the socket; nothing else leaves it.
 """
 
 from typing import Final

@@ -4,8 +4,8 @@ Here: the outcome of each item, and the result lines. Not here: the items themse
 exist. Law: counts stay in ``processing`` until the whole batch ends; only succeeded items are billed; reading results
 twice gives the same lines in the same order.
 
-Source: reference sheet of the provider's API, sections 1.2 to 1.7, checked 2026-11-21. Not known and chosen here: an item
-is priced as of the day its batch was created; items finish at times spread evenly over the batch's turnaround.
+Source: reference sheet of the provider's API, sections 1.2 to 1.7, checked 2026-11-21. Not known and chosen here: an
+item is priced as of the day its batch was created; items finish at times spread evenly over the batch's turnaround.
 """
 
 import random

@@ -1,8 +1,8 @@
 """Reads the body of a batch as it arrives, one request at a time.
 
-Here: the envelope ``{"requests": [{"custom_id", "params"}]}`` as an incremental parser, and its own 400s. Not here: whether
-``params`` make sense, which the provider finds out later. Law: never more than one incomplete request and one network
-chunk in memory.
+Here: the envelope ``{"requests": [{"custom_id", "params"}]}`` as an incremental parser, and its own 400s. Not here:
+whether ``params`` make sense, which the provider finds out later. Law: never more than one incomplete request and one
+network chunk in memory.
 
 Source: reference sheet of the provider's API, sections 1.4 to 1.6, checked 2026-11-21.
 """

@@ -36,13 +36,14 @@ MESSAGES: Final[dict[int, str]] = {
 
 EDGE_413: Final = (
     b"<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n"
-    b"<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
+    b"<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>cloudflare</center>\r\n"
+    b"</body>\r\n</html>\r\n"
 )
 """What the edge answers before the API servers see a body that is too large: not JSON, and no ``request-id``."""
 
 
 def error_type(status: int) -> str:
-    """The provider's name for an HTTP status; an unnamed 4xx is a bad request, an unnamed 5xx is the provider's fault."""
+    """The provider's name for an HTTP status; an unnamed 4xx is a bad request, an unnamed 5xx its own fault."""
     return ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
 
 

@@ -4,8 +4,8 @@ Here: the kinds of faults, the script that says when one fires, and the cut conn
 to a reply (``app``) or a batch (``batches``). Law: whether a rule fires depends only on the seed, the script and the
 order of requests.
 
-A rule is a JSON object: ``on`` (``"POST /v1/messages/batches/{id}/cancel"``; ``*`` is any method), ``fault``, when (``nth``
-matching request, counted from 1; ``times`` at most; ``probability``), and the fault's own fields.
+A rule is a JSON object: ``on`` (``"POST /v1/messages/batches/{id}/cancel"``; ``*`` is any method), ``fault``, when
+(``nth`` matching request, counted from 1; ``times`` at most; ``probability``), and the fault's own fields.
 """
 
 import random
@@ -149,7 +149,7 @@ class ScriptedRule:
 
 
 def parse_rules(raw: bytes) -> tuple[Rule, ...]:
-    """Rules from JSON: a list, or ``{"faults": [...]}``. Raises msgspec.ValidationError with the path of the mistake."""
+    """Rules from JSON: a list, or ``{"faults": [...]}``. Raises msgspec.ValidationError with the mistake's path."""
     decoded = msgspec.json.decode(raw)
     if isinstance(decoded, dict) and set(decoded) == {"faults"}:
         decoded = decoded["faults"]

@@ -1,8 +1,8 @@
 """Asks a world without a socket: for tests that want many lives a second.
 
-Here: one request in, one whole answer out, through the same ASGI application that the server runs. Not here: streaming to
-a caller piece by piece (drive the application yourself for that). Law: a cut connection is ``ConnectionCut``, with what was
-received before it in ``received``.
+Here: one request in, one whole answer out, through the same ASGI application that the server runs. Not here:
+streaming to a caller piece by piece (drive the application yourself for that). Law: a cut connection is
+``ConnectionCut``, with what was received before it in ``received``.
 """
 
 import asyncio

@@ -4,10 +4,12 @@ Here: dollars per million tokens by model, day, prompt length and token kind, an
 speed. Not here: who used what (``bill``). Law: these figures share no source with any other table in this project, so
 that one wrong price on either side is seen when two bills are compared.
 
-A tier applies to the whole request when its prompt (input + cache writes + cache reads) is *longer* than ``over_tokens``.
+A tier applies to the whole request when its prompt (input + cache writes + cache reads) is *longer* than
+``over_tokens``.
 
-Source: reference sheet of the provider's API, sections 3.1 to 3.3, checked 2026-11-21. Models retired before 2026 are not
-in that sheet: Haiku 3, Opus 3, Sonnet 3 to 3.7, and Haiku 3.5 at launch are from the provider's pricing page of their time.
+Source: reference sheet of the provider's API, sections 3.1 to 3.3, checked 2026-11-21. Models retired before 2026 are
+not in that sheet: Haiku 3, Opus 3, Sonnet 3 to 3.7, and Haiku 3.5 at launch are from the provider's pricing page of
+their time.
 """
 
 from dataclasses import dataclass
@@ -108,10 +110,8 @@ class UnknownPriceError(LookupError):
 
 def find_price(model: str, day: date, prompt_tokens: int) -> Price:
     """The row in force: the longest tier that the prompt passes. Raises UnknownPriceError when there is none."""
-    rows = [
-        row for row in PRICES
-        if row.model == model and row.since <= day < row.until and (row.over_tokens == 0 or prompt_tokens > row.over_tokens)
-    ]  # fmt: skip
+    sold = [row for row in PRICES if row.model == model and row.since <= day < row.until]
+    rows = [row for row in sold if row.over_tokens == 0 or prompt_tokens > row.over_tokens]
     if not rows:
         message = f"no price for {model} on {day}"
         raise UnknownPriceError(message)

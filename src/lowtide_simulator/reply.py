@@ -19,13 +19,12 @@ CHUNK_BYTES = 64 * 1024
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """One HTTP reply. ``cut_after`` breaks the connection after so many body bytes; ``end_after`` only ends the body."""
+    """One HTTP reply. ``cut_after`` breaks the connection after so many body bytes."""
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | AsyncGenerator[bytes, None] = b""
     cut_after: int | None = None
-    end_after: int | None = None
     sent: int = 0
     on_close: Callable[[int, bool], None] | None = None
     """Told the body bytes sent and whether the connection was cut, once the reply is over."""
@@ -51,25 +50,19 @@ class Reply:
             return
         async with aclosing(self.body) as chunks:
             async for chunk in chunks:
-                if await self._send_chunk(send, chunk, more=True):
-                    break
+                await self._send_chunk(send, chunk, more=True)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_chunk(self, send: Send, chunk: bytes, *, more: bool) -> bool:
-        """Send a chunk up to the cut; True when the body ends here."""
-        ended = False
+    async def _send_chunk(self, send: Send, chunk: bytes, *, more: bool) -> None:
+        """Send a chunk, up to the cut if there is one in it."""
         if self.cut_after is not None and self.sent + len(chunk) > self.cut_after:
             chunk = chunk[: self.cut_after - self.sent]
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             self.sent += len(chunk)
             message = f"after {self.sent} bytes of the reply"
             raise ConnectionCut(message)
-        if self.end_after is not None and self.sent + len(chunk) >= self.end_after:
-            chunk = chunk[: self.end_after - self.sent]
-            ended = True
         self.sent += len(chunk)
         await send({"type": "http.response.body", "body": chunk, "more_body": more})
-        return ended
 
 
 def json_reply(body: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:  # noqa: ANN401

@@ -1,11 +1,11 @@
 """What the simulated provider accepts as a request, and the 400 it answers otherwise.
 
 Here: the shape of Messages and count_tokens bodies as a table, then the rules that look at the model, the API version
-and the lane. Not here: the envelope of a batch (``envelope``). Law: unknown fields are refused; whatever passes here can
-be counted and answered without another check.
+and the lane. Not here: the envelope of a batch (``envelope``). Law: unknown fields are refused; whatever passes here
+can be counted and answered without another check.
 
-Source: reference sheet of the provider's API, sections 0, 1.6, 2.1, 2.9, 2.10; the published OpenAPI document of 2026-05;
-recorded refusals. Checked 2026-11-21. Wordings that no recording shows follow pydantic's.
+Source: reference sheet of the provider's API, sections 0, 1.6, 2.1, 2.9, 2.10; the published OpenAPI document of
+2026-05; recorded refusals. Checked 2026-11-21. Wordings that no recording shows follow pydantic's.
 """
 
 from collections.abc import Iterator
@@ -395,10 +395,8 @@ def _turn_rules(turns: list[dict[str, Any]], model: Model) -> None:
     for index, turn in enumerate(turns):
         last_assistant = index == len(turns) - 1 and turn["role"] == "assistant"
         if not turn["content"] and not last_assistant:
-            raise ShapeError(
-                "",
-                f"messages.{index}: all messages must have non-empty content except for the optional final assistant message",
-            )
+            message = "all messages must have non-empty content except for the optional final assistant message"
+            raise ShapeError("", f"messages.{index}: {message}")
         used = set(_named(turn, "tool_result", "tool_use_id"))
         for name in sorted(used - offered):
             message = (
