@@ -8,7 +8,7 @@ same body always has the same count, and
 because a text never counts more tokens than it has bytes, and each message, tool and schema adds fewer tokens than
 the bytes of JSON that it takes. Images count by the provider's 28-pixel formula, whatever their bytes.
 
-Source: reference sheet of the provider's API, sections 2.8 and 2.10, checked 2026-11-21. The estimate meets two recorded
+Source: reference sheet of the provider's API, sections 2.8 and 2.10, checked 2026-11-21. It meets two recorded
 counts (14, and 43 with thinking) and misses a third (8, where it gives 6); it is plausible, no more.
 """
 
