@@ -7,7 +7,9 @@ life. Nothing here sleeps.
 import asyncio
 import os
 import random
+import shutil
 import tempfile
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,10 +36,12 @@ from lowtide.workload import Answer, Answers, Delivery, Document, LaterWave, Sco
 from lowtide_simulator.app import create_app
 from lowtide_simulator.bill import cost, half_even, line_rates
 from lowtide_simulator.faults import ConnectionCut, Rule
+from lowtide_simulator.in_process import InProcess
 from lowtide_simulator.world import Turnaround, World, WorldOptions
 
 MODEL = "claude-haiku-4-5"
 TURNS_MAX = 4000
+STRANGER = "someone-else"
 
 
 @lru_cache
@@ -142,6 +146,7 @@ class Life:
     hit: Counter = field(default_factory=Counter)
     over_cap: str = ""
     twins_expected: bool = False
+    stranger_at: str = ""
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -201,9 +206,20 @@ class Life:
 
     def _maybe(self, name: str) -> None:
         self.hit[name] += 1
+        if name == self.stranger_at and self.hit[name] == 1:
+            stranger = threading.Thread(target=self._be_a_stranger)
+            stranger.start()
+            stranger.join()
         if self.crash_at.get(name) == self.hit[name] or self.chance.random() < self.crash_chance:
             self.crashes += 1
             raise Crash(name)
+
+    def _be_a_stranger(self) -> None:
+        """Another program on the same key creates a batch of the same size at the worst moment."""
+        params = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "mine"}]}
+        count = self.widths[0] - 1
+        requests = [{"custom_id": f"{STRANGER}-{at:06d}", "params": params} for at in range(count)]
+        InProcess(self.world).ask("POST", "/v1/messages/batches", {"requests": requests})
 
     # living
 
@@ -287,12 +303,18 @@ class Life:
         self._judge_documents(states)
 
     def _judge_bill(self, report: RunReport, settled: Counter, holds: list, attempts: list) -> None:
-        lines = [(line, half_even(cost(line.usage, rates := line_rates(line)), rates.denominator)) for line in self.world.bill.lines()]
+        strangers_nanos = 0
+        lines = [
+            (line, half_even(cost(line.usage, rates := line_rates(line)), rates.denominator))
+            for line in self.world.bill.lines()
+        ]
         by_name: dict[tuple[str, int], list[int]] = defaultdict(list)
         realtime: list[int] = []
         for line, nanos in lines:
             if line.custom_id is None:
                 realtime.append(nanos)
+            elif line.custom_id.startswith(STRANGER):
+                strangers_nanos += nanos
             else:
                 shard, _, ordinal = line.custom_id.rpartition("-")
                 by_name[shard, int(ordinal)].append(nanos)
@@ -307,12 +329,18 @@ class Life:
         settled_realtime = sum(row.cost_nanos for row in attempts if row.route == "realtime")
         lost = sum(realtime) - settled_realtime
         held_doubt = sum(row.remaining_nanos for row in holds if row.reason == "doubt")
-        assert 0 <= lost <= held_doubt, f"real-time bill {sum(realtime)}, settled {settled_realtime}, doubt {held_doubt}"
+        assert 0 <= lost <= held_doubt, (
+            f"real-time bill {sum(realtime)}, settled {settled_realtime}, doubt {held_doubt}"
+        )
         assert report.spent == sum(settled.values())
-        assert report.spent + missing + lost == self.world.bill.nanos, "the ledger equals the bill"
+        assert report.spent + missing + lost + strangers_nanos == self.world.bill.nanos, "the ledger equals the bill"
         shards_bought = Counter(batch for batch in self.batches_by_shard())
         twice = {shard: count for shard, count in shards_bought.items() if count > 1}
         assert not twice or self.twins_expected, f"a shard was bought twice: {twice}"
+
+    def bury(self) -> None:
+        """Remove the folder of a life that ended well."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def batches_by_shard(self) -> Iterator[str]:
         for batch in self.world.batches.values():
@@ -335,14 +363,25 @@ def seeded(seed: int) -> Life:
         {"on": "POST /v1/messages/batches", "fault": "status", "status": 500, "times": 2},
         {"on": "POST /v1/messages/batches", "fault": "status", "status": 529, "times": 3},
         {"on": "POST /v1/messages/batches", "fault": "status", "status": 429, "retry_after": 7, "times": 2},
-        {"on": "POST /v1/messages/batches", "fault": "items_errored", "share": 0.4, "times": 1, "error_type": "api_error"},
+        {
+            "on": "POST /v1/messages/batches",
+            "fault": "items_errored",
+            "share": 0.4,
+            "times": 1,
+            "error_type": "api_error",
+        },
         {"on": "POST /v1/messages/batches", "fault": "items_expired", "share": 0.4, "times": 1},
         {"on": "POST /v1/messages/batches", "fault": "rows_missing", "rows": 2, "times": 1},
         {"on": "POST /v1/messages/batches", "fault": "slow_list", "seconds": 40, "times": 1},
         {"on": "GET /v1/messages/batches", "fault": "status", "status": 503, "times": 3, "probability": 0.5},
         {"on": "GET /v1/messages/batches/{id}", "fault": "status", "status": 500, "times": 9},
         {"on": "GET /v1/messages/batches/{id}", "fault": "status", "status": 404, "times": 2},
-        {"on": "GET /v1/messages/batches/{id}/results", "fault": "cut_results_after_bytes", "bytes": chance.randint(0, 3000), "times": 3},
+        {
+            "on": "GET /v1/messages/batches/{id}/results",
+            "fault": "cut_results_after_bytes",
+            "bytes": chance.randint(0, 3000),
+            "times": 3,
+        },
         {"on": "GET /v1/messages/batches/{id}/results", "fault": "rows_twice", "rows": 2},
         {"on": "GET /v1/messages/batches/{id}/results", "fault": "rows_missing", "rows": 1, "times": 2},
         {"on": "GET /v1/messages/batches/{id}/results", "fault": "results_vanish", "times": 2},

@@ -206,12 +206,25 @@ def batches_of_run(tx: Transaction, run_id: str) -> list[BatchRow]:
     return [_batch(row) for row in tx.execute(query.where(SHARDS.c.run_id == run_id).order_by(BATCHES.c.batch_id))]
 
 
-def known_provider_ids(tx: Transaction, provider: str, ids: Sequence[str]) -> set[str]:
-    """Say which of these provider batch ids our rows know already."""
+def known_provider_ids(tx: Transaction, provider: str, ids: Sequence[str], *, suspects: bool = True) -> set[str]:
+    """Say which of these provider batch ids our rows know already; without ``suspects``, only those taken for ours."""
     query = select(BATCHES.c.provider_batch_id).where(
         BATCHES.c.provider == provider, BATCHES.c.provider_batch_id.in_(ids)
     )
+    if not suspects:
+        query = query.where(BATCHES.c.role != Role.SUSPECT)
     return set(tx.execute(query).scalars())
+
+
+def drop_suspect(tx: Transaction, provider: str, provider_batch_id: str) -> None:
+    """Forget a suspicion: the batch turned out to be the answer to a doubt of ours."""
+    tx.execute(
+        BATCHES.delete().where(
+            BATCHES.c.provider == provider,
+            BATCHES.c.provider_batch_id == provider_batch_id,
+            BATCHES.c.role == Role.SUSPECT,
+        )
+    )
 
 
 def _batch(row: Row[Any]) -> BatchRow:

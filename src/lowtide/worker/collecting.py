@@ -25,7 +25,7 @@ from lowtide.store.books import Settlement
 from lowtide.store.runs import RunRow
 from lowtide.store.segments import SegmentWriter
 from lowtide.store.shards import BatchRow, Landed, ShardRow
-from lowtide.worker import sending
+from lowtide.worker import adopting, sending
 from lowtide.worker.hands import Hands, payer
 from lowtide.worker.reading import result_lines
 from lowtide.worker.settling import price, request_state
@@ -63,6 +63,9 @@ async def collect(hands: Hands, run: RunRow, command: Collect) -> None:
         tries = shards.tries_of(tx, row.plan_id, row.members)
     if batch.role is Role.DUPLICATE:
         await _collect_duplicate(hands, run, row, batch)
+        return
+    if batch.role is Role.ADOPTED:
+        await adopting.collect_adopted(hands, run, row, batch)
         return
     models = [body.model for body in shards.bodies(hands.store, row.plan_id, row.members)]
     this = _Collection(
@@ -134,12 +137,8 @@ async def _write_block(hands: Hands, this: _Collection) -> None:
     with hands.store.write() as tx:
         if not runs.holds_lease(tx, this.run.run_id, hands.worker):
             raise TransportFailed("another process has taken this run over", sent=True)
-        verdict = books.settle(
-            hands.store, tx, this.shard.hold_id, settlements, shard_id=this.shard.shard_id, at=now
-        )
-        shards.land(
-            hands.store, tx, shard_id=this.shard.shard_id, plan_id=this.shard.plan_id, rows=landed, at=now
-        )
+        verdict = books.settle(hands.store, tx, this.shard.hold_id, settlements, shard_id=this.shard.shard_id, at=now)
+        shards.land(hands.store, tx, shard_id=this.shard.shard_id, plan_id=this.shard.plan_id, rows=landed, at=now)
         if not this.batch.verified:
             shards.set_batch(tx, this.batch.batch_id, verified=True)
         if alarm(verdict):
@@ -153,9 +152,7 @@ async def _write_block(hands: Hands, this: _Collection) -> None:
     points.reached("collect.after_block")
 
 
-def _priced(
-    hands: Hands, this: _Collection, segment: SegmentWriter
-) -> tuple[list[Landed], list[Settlement]]:
+def _priced(hands: Hands, this: _Collection, segment: SegmentWriter) -> tuple[list[Landed], list[Settlement]]:
     landed: list[Landed] = []
     settlements: list[Settlement] = []
     reason = Reason.CANCELED_BUT_FINISHED if this.canceling else Reason.BATCH
@@ -163,9 +160,7 @@ def _priced(
         outcome = line.outcome
         seq = this.shard.members[ordinal]
         tries = this.tries.get(seq, 0) + 1
-        state = request_state(
-            outcome, retry=again(hands.retry_rules, outcome, tries), canceling=this.canceling
-        )
+        state = request_state(outcome, retry=again(hands.retry_rules, outcome, tries), canceling=this.canceling)
         match outcome:
             case Succeeded():
                 cost, note = price(hands, outcome, this.models[ordinal], Lane.BATCH, this.day)
@@ -214,9 +209,7 @@ async def _landed(hands: Hands, this: _Collection) -> None:
     points.reached("collect.after_landed")
 
 
-def _mark_landed(
-    hands: Hands, tx: Transaction, this: _Collection, now: datetime, *, keep: Nanos
-) -> None:
+def _mark_landed(hands: Hands, tx: Transaction, this: _Collection, now: datetime, *, keep: Nanos) -> None:
     """Release what the shard did not use, but for ``keep``: rows that were bought and never came."""
     books.release(tx, this.shard.hold_id, at=now, keep=keep, keep_reason=Reason.ROW_MISSING if keep else None)
     shards.set_shard(tx, this.shard.shard_id, state=AttemptState.LANDED, landed_at=now)
@@ -275,7 +268,9 @@ async def _rows_missing(hands: Hands, this: _Collection) -> None:
         if downloads < hands.retry_rules.downloads_max:
             delay = wait(hands.retry_rules, downloads + 1, hands.clock.chance())
             shards.set_batch(tx, this.batch.batch_id, downloads=downloads, next_at=now + delay)
-            runs.note(tx, this.run.run_id, now, f"{missing} rows did not come: the results are read again", level="warning")
+            runs.note(
+                tx, this.run.run_id, now, f"{missing} rows did not come: the results are read again", level="warning"
+            )
             return
         _give_up_rows(hands, tx, this, now)
 

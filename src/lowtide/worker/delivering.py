@@ -42,9 +42,7 @@ async def deliver(hands: Hands, run: RunRow, command: Deliver) -> None:
     with hands.store.write() as tx:
         shards.set_shard(tx, command.shard_id, delivered_at=now)
         for path in foreign[:20]:
-            runs.note(
-                tx, run.run_id, now, f"{path} is there and is not ours: it was left as it is", level="warning"
-            )
+            runs.note(tx, run.run_id, now, f"{path} is there and is not ours: it was left as it is", level="warning")
         if len(foreign) > 20:
             runs.note(tx, run.run_id, now, f"and {len(foreign) - 20} more files were left as they are", level="warning")
 

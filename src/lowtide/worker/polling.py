@@ -93,6 +93,8 @@ async def _suspect(hands: Hands, run: RunRow, wanted: list[BatchRow], view: Batc
     with hands.store.write() as tx:
         if shards.known_provider_ids(tx, batch.provider, [view.provider_batch_id]):
             return
+        if runs.known_door(tx, hands.door).unconfirmed_batch is not None:
+            return  # it may be the answer to that create
         shards.insert_batch(
             tx,
             shard_id=batch.shard_id,
@@ -134,9 +136,7 @@ async def _write(hands: Hands, run: RunRow, batch: BatchRow, view: BatchView) ->
     points.reached("poll.after_outcome")
 
 
-def write_view(
-    hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, view: BatchView, now: datetime
-) -> None:
+def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, view: BatchView, now: datetime) -> None:
     """Write how a batch stands, and when it is looked at again."""
     batch = shards.batch(tx, batch_id)
     if batch.state not in AT_PROVIDER or batch.provider_batch_id != view.provider_batch_id:

@@ -111,7 +111,9 @@ async def doubt(hands: Hands, run: RunRow, command: Doubt) -> None:
     with hands.store.write() as tx:
         row = shards.shard(tx, command.shard_id)
         _write_doubt(hands, tx, run, row)
-        runs.note(tx, run.run_id, now, f"the reply to {row.shard_id} was lost: its hold counts as spent", level="warning")
+        runs.note(
+            tx, run.run_id, now, f"the reply to {row.shard_id} was lost: its hold counts as spent", level="warning"
+        )
 
 
 def _write_doubt(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow) -> None:
@@ -203,7 +205,5 @@ async def _answered(hands: Hands, run: RunRow, row: ShardRow, body: Body, outcom
             state=state,
         )
         shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=[landed], at=now)
-        shards.set_shard(
-            tx, row.shard_id, state=next_state(AttemptState.SENDING, AttemptEvent.REPLIED), landed_at=now
-        )
+        shards.set_shard(tx, row.shard_id, state=next_state(AttemptState.SENDING, AttemptEvent.REPLIED), landed_at=now)
         runs.welcome_back(tx, hands.door)

@@ -229,6 +229,7 @@ async def confirm(hands: Hands, run: RunRow, batch_id: BatchId, found: BatchView
     with hands.store.write() as tx:
         batch = shards.batch(tx, batch_id)
         state = next_state(batch.state, found.event)
+        shards.drop_suspect(tx, batch.provider, found.provider_batch_id)
         shards.set_batch(
             tx,
             batch_id,
@@ -350,13 +351,13 @@ async def _candidates(hands: Hands, batch: BatchRow) -> list[BatchView] | ApiErr
 
 async def _unknown(hands: Hands, batch: BatchRow, found: list[BatchView]) -> list[BatchView]:
     with hands.store.read() as tx:
-        known = shards.known_provider_ids(tx, batch.provider, [view.provider_batch_id for view in found])
+        # A mere suspect is no answer to anyone's doubt: it may be the very batch that is looked for.
+        ids = [view.provider_batch_id for view in found]
+        known = shards.known_provider_ids(tx, batch.provider, ids, suspects=False)
     return [view for view in found if view.provider_batch_id not in known]
 
 
-async def _decide(
-    hands: Hands, run: RunRow, command: Reconcile, batch: BatchRow, candidates: list[BatchView]
-) -> None:
+async def _decide(hands: Hands, run: RunRow, command: Reconcile, batch: BatchRow, candidates: list[BatchView]) -> None:
     """Look into what is over; take what is left; with nothing left, wait or send again."""
     left: list[BatchView] = []
     for view in candidates:

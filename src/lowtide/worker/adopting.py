@@ -1,0 +1,149 @@
+"""Results of a batch that another program submitted: its rows become requests of ours, booked by the name ``adopted``.
+
+Nothing is known of it but its id and its results: keys are the custom ids that come back, bodies stay unknown. What it
+cost was spent before we knew of it, so it is booked whatever the cap says.
+"""
+
+from datetime import datetime
+
+from lowtide.attempt import AttemptState
+from lowtide.catalog import Lane
+from lowtide.errors import TransportFailed
+from lowtide.ledger import Reason
+from lowtide.money import ZERO, Nanos
+from lowtide.providers import ApiError, ResultLine
+from lowtide.result import Errored, Succeeded, outcome_name
+from lowtide.store import Transaction, books, plans, runs, shards
+from lowtide.store.books import Settlement
+from lowtide.store.plans import NewRequest
+from lowtide.store.runs import RunRow
+from lowtide.store.segments import SegmentWriter
+from lowtide.store.shards import BatchRow, Landed, ShardRow
+from lowtide.worker.hands import Hands, payer
+from lowtide.worker.reading import result_lines
+from lowtide.worker.settling import price
+
+BLOCK = 500
+
+
+async def collect_adopted(hands: Hands, run: RunRow, row: ShardRow, batch: BatchRow) -> None:
+    """Read the results, block by block; what is here already is passed over, so a cut only costs time."""
+    assert batch.provider_batch_id is not None
+    now = await hands.clock.now()
+    with hands.store.read() as tx:
+        known = shards.keys_of(tx, row.plan_id)
+    segment = hands.store.new_segment("answers", hands.worker, now)
+    block: list[ResultLine] = []
+    taken = len(known)
+    try:
+        async for line in result_lines(hands, batch.provider_batch_id):
+            if isinstance(line, ApiError):
+                await hands.stumble(run, line)
+                return
+            if line.custom_id in known:
+                continue
+            known.add(line.custom_id)
+            block.append(line)
+            if len(block) == BLOCK:
+                taken += _write(hands, run, row, batch, block, taken, segment, now)
+                block = []
+        _write(hands, run, row, batch, block, taken, segment, now)
+    except TransportFailed as error:
+        await hands.stumble(run, error)
+        return
+    finally:
+        hands.store.seal_segment(segment)
+    with hands.store.write() as tx:
+        books.release(tx, row.hold_id, at=now)
+        shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
+        shards.set_batch(tx, batch.batch_id, landed_at=now)
+        runs.note(tx, run.run_id, now, f"adopted batch {batch.provider_batch_id} landed: {len(known)} outcomes")
+
+
+def _write(
+    hands: Hands,
+    run: RunRow,
+    row: ShardRow,
+    batch: BatchRow,
+    block: list[ResultLine],
+    first: int,
+    segment: SegmentWriter,
+    now: datetime,
+) -> int:
+    """Write one block: requests, outcomes and settlements in one transaction. Gives how many."""
+    landed = [_landed(hands, line, first + at, segment, batch, now) for at, line in enumerate(block)]
+    segment.sync()
+    with hands.store.write() as tx:
+        plans.insert_requests(
+            hands.store, tx, row.plan_id, [_request(line, first + at) for at, line in enumerate(block)]
+        )
+        _book(hands, tx, run, row, landed, now)
+        shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=landed, at=now)
+    return len(block)
+
+
+def _request(line: ResultLine, seq: int) -> NewRequest:
+    model = line.outcome.model if isinstance(line.outcome, Succeeded) else "unknown"
+    return NewRequest(
+        seq=seq,
+        wave=0,
+        key=line.custom_id,
+        kind="adopted",
+        model=model,
+        body_at=0,
+        body_bytes=0,
+        likely=0,
+        ceiling=0,
+    )
+
+
+def _landed(hands: Hands, line: ResultLine, seq: int, segment: SegmentWriter, batch: BatchRow, now: datetime) -> Landed:
+    outcome = line.outcome
+    if not isinstance(outcome, Succeeded):
+        code = outcome.code if isinstance(outcome, Errored) else outcome_name(outcome)
+        message = outcome.message if isinstance(outcome, Errored) else ""
+        return Landed(
+            ordinal=seq,
+            seq=seq,
+            outcome=outcome_name(outcome),
+            code=code,
+            message=message,
+            answer_at=None,
+            usage=None,
+            cost=ZERO,
+            state="failed",
+        )
+    cost, _ = price(hands, outcome, outcome.model, Lane.BATCH, (batch.created_at or now).date())
+    return Landed(
+        ordinal=seq,
+        seq=seq,
+        outcome="succeeded",
+        code=outcome.stop_reason,
+        message="",
+        answer_at=segment.append(outcome.message),
+        usage=outcome.usage,
+        cost=cost,
+        state="succeeded",
+    )
+
+
+def _book(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, landed: list[Landed], now: datetime) -> None:
+    total = Nanos(sum(one.cost for one in landed))
+    hold_id = books.reserve(
+        tx,
+        payer=payer(run),
+        payee=hands.payee,
+        amount=total,
+        reason=Reason.ADOPTED,
+        shard_id=row.shard_id,
+        at=now,
+        over_limit=True,
+    )
+    assert hold_id is not None
+    settlements = [
+        Settlement(ordinal=one.ordinal, amount=one.cost, reason=Reason.ADOPTED)
+        for one in landed
+        if one.outcome == "succeeded"
+    ]
+    books.settle(hands.store, tx, hold_id, settlements, shard_id=row.shard_id, at=now)
+    books.release(tx, hold_id, at=now)

@@ -1,0 +1,48 @@
+"""Whole lives from seeds end well: 500 of them, more by ``make sim N=10000``. A failure prints its seed."""
+
+import os
+
+import pytest
+from life import Life, seeded, told
+
+LIVES = int(os.environ.get("LOWTIDE_LIVES", "500"))
+FIRST = int(os.environ.get("LOWTIDE_FIRST_SEED", "0"))
+A_TEST = 10  # lives a test, so that the report stays readable
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + LIVES, A_TEST))
+def test_lives_end_well(first):
+    """Nothing lost, nothing bought twice, no budget passed, the ledger equal to the bill."""
+    for seed in range(first, min(first + A_TEST, FIRST + LIVES)):
+        life = seeded(seed)
+        try:
+            life.judge(life.live())
+        except AssertionError as error:
+            raise AssertionError(f"{told(life)}: {error}") from error
+        finally:
+            life.bury()
+
+
+def test_the_same_seed_gives_the_same_life():
+    """Promise 7."""
+    first, second = seeded(12), seeded(12)
+    reports = [first.live(), second.live()]
+
+    assert first.crashes == second.crashes
+    assert reports[0].spent == reports[1].spent
+    assert [batch.provider_batch_id for batch in reports[0].batches] == [
+        batch.provider_batch_id for batch in reports[1].batches
+    ]
+    assert reports[0].ended_at == reports[1].ended_at
+    first.bury()
+    second.bury()
+
+
+def test_a_life_without_trouble_costs_what_the_plan_could_cost():
+    life = Life(seed=1, widths=(5, 2))
+    report = life.live()
+    life.judge(report)
+
+    assert report.answered == 7
+    assert 0 < report.spent <= report.plan_ceiling
+    life.bury()
