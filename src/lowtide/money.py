@@ -50,7 +50,7 @@ def decimal_dollars(amount: int) -> str:
 
 
 def show_dollars(amount: int) -> str:
-    """Write nano-dollars for people: cents above a cent, four significant digits below, never ``$0.00`` for something.
+    """Write nano-dollars for people: cents from ten cents on, three significant digits below, never ``$0.00`` for something.
 
     Half to even at the last shown digit: ``$58.50``, ``$0.0188``, ``$0.0000035``, ``$0.00``.
     """

@@ -1,0 +1,121 @@
+"""``money``: two ways to round, one way to read, two ways to write; to the last nano-dollar."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowtide.money import ceiling_nanos, cost_nanos, decimal_dollars, nanos_from_dollars, show_dollars
+
+NANO = Fraction(1, 10**9)
+
+
+@pytest.mark.parametrize(
+    ("exact", "cost", "ceiling"),
+    [
+        (Fraction(0), 0, 0),
+        (NANO / 2, 0, 1),
+        (NANO * 3 / 2, 2, 2),
+        (NANO * 5 / 2, 2, 3),
+        (NANO * Fraction(51, 100), 1, 1),
+        (NANO * Fraction(1, 10**12), 0, 1),
+        (Fraction(3), 3 * 10**9, 3 * 10**9),
+        (Fraction(1, 3), 333_333_333, 333_333_334),
+        (Fraction(9 * 10**9), 9 * 10**18, 9 * 10**18),
+    ],
+)
+def test_a_cost_is_rounded_half_to_even_and_a_ceiling_up(exact: Fraction, cost: int, ceiling: int) -> None:
+    assert cost_nanos(exact) == cost
+    assert ceiling_nanos(exact) == ceiling
+
+
+@given(st.fractions(min_value=0, max_value=10**9))
+def test_a_ceiling_is_never_below_a_cost_and_neither_is_off_by_a_nano(dollars: Fraction) -> None:
+    assert cost_nanos(dollars) <= ceiling_nanos(dollars)
+    assert abs(cost_nanos(dollars) * NANO - dollars) <= NANO / 2
+    assert 0 <= ceiling_nanos(dollars) * NANO - dollars < NANO
+
+
+@pytest.mark.parametrize(
+    ("text", "nanos"),
+    [
+        ("10", 10 * 10**9),
+        ("0.05", 50_000_000),
+        ("$1,000", 10**12),
+        (" $ 2".replace(" $ ", " $"), 2 * 10**9),
+        ("1_000.5", 1_000_500_000_000),
+        ("0.000000001", 1),
+        ("0", 0),
+        ("1e2", 10**11),
+        ("+3", 3 * 10**9),
+        ("9223372036.854775807", 2**63 - 1),
+    ],
+)
+def test_dollars_are_read_as_people_write_them(text: str, nanos: int) -> None:
+    assert nanos_from_dollars(text) == nanos
+
+
+@pytest.mark.parametrize(
+    "text", ["", "$", "ten", "-1", "-0.5", "0.0000000001", "nan", "inf", "-inf", "1.2.3", "10 €", "sNaN"]
+)
+def test_what_is_no_amount_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an amount of dollars"):
+        nanos_from_dollars(text)
+
+
+@pytest.mark.parametrize("text", ["9223372036.854775808", "1e30", "99999999999999999999"])
+def test_more_than_the_books_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="more than the books can hold"):
+        nanos_from_dollars(text)
+
+
+@pytest.mark.parametrize(
+    ("nanos", "text"),
+    [
+        (18_800_000, "0.0188"),
+        (12 * 10**9, "12"),
+        (0, "0"),
+        (1, "0.000000001"),
+        (-1_500_000_000, "-1.5"),
+        (100 * 10**9, "100"),
+        (10**18, "1000000000"),
+    ],
+)
+def test_machines_get_every_digit(nanos: int, text: str) -> None:
+    assert decimal_dollars(nanos) == text
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_what_is_written_reads_back(nanos: int) -> None:
+    assert nanos_from_dollars(decimal_dollars(nanos)) == nanos
+
+
+@pytest.mark.parametrize(
+    ("nanos", "text"),
+    [
+        (0, "$0.00"),
+        (58_500_000_000, "$58.50"),
+        (1_234_567_890_000_000, "$1,234,567.89"),
+        (1_005_000_000, "$1.00"),  # half to even
+        (1_015_000_000, "$1.02"),
+        (999_999_999, "$1.00"),
+        (500_000_000, "$0.50"),
+        (18_800_000, "$0.0188"),
+        (3_500, "$0.0000035"),
+        (1, "$0.000000001"),
+        (-2_250_000_000, "-$2.25"),
+        (-1, "-$0.000000001"),
+        (99_996_000, "$0.10"),
+        (40_000_000, "$0.04"),
+    ],
+)
+def test_people_get_what_they_can_read_and_never_nothing_for_something(nanos: int, text: str) -> None:
+    assert show_dollars(nanos) == text
+
+
+@given(st.integers(1, 2**63 - 1))
+def test_something_is_never_shown_as_nothing(nanos: int) -> None:
+    assert float(show_dollars(nanos).replace("$", "").replace(",", "")) > 0
+    shown = nanos_from_dollars(show_dollars(nanos))
+    assert abs(shown - nanos) <= (5_000_000 if nanos >= 99_950_000 else nanos // 200)
