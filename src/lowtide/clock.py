@@ -4,6 +4,7 @@ Everything else takes them as arguments, so that the same seed gives the same li
 """
 
 import asyncio
+import contextlib
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -96,7 +97,12 @@ class SimulatorClock(Chance):
         )
 
     async def close(self) -> None:
-        """Close the connection to the simulator."""
+        """Take leave of the simulator, so that nobody's clock waits for us, and close the connection."""
+        if self._client:
+            with contextlib.suppress(TransportFailed):
+                await self._transport.send(
+                    HttpCall(method="DELETE", path=f"/_simulator/clock/clients/{self._client}", timeout_seconds=5)
+                )
         await self._transport.close()
 
     async def _ask(self, call: HttpCall) -> datetime:
