@@ -154,7 +154,8 @@ class Worker:
             with self.hands.store.read() as tx:
                 row = plans.find_plan(tx, run.plan_id)
             assert row is not None
-            known = not plan.price_changes(plan.decode(row.figures), self.hands.catalog, today)
+            # An adopted batch was planned by nobody: no price was promised.
+            known = not row.figures or not plan.price_changes(plan.decode(row.figures), self.hands.catalog, today)
             self._prices[run.plan_id, today] = known
         return known
 
