@@ -196,7 +196,12 @@ class Draft:
     def add_later(
         self, *, wave: int, kind: str, model: str, requests: int, costs: "Costs", tokens: tuple[int, int]
     ) -> None:
-        """Add the requests of a later wave, whose totals alone are known. ``tokens``: likely input and output sums."""
+        """Add the requests of a later wave, whose totals alone are known. ``tokens``: likely input and output sums.
+
+        The ceiling of a single one is not known: the largest is taken to be no smaller than their average.
+        """
+        if not requests:
+            return
         counts = self.waves.setdefault(wave, {})
         counts[kind] = counts.get(kind, 0) + requests
         first = (kind, model) not in self.kinds
@@ -209,7 +214,8 @@ class Draft:
         total.floor += costs.floor
         total.likely += costs.likely
         total.ceiling += costs.ceiling
-        if first and requests:
+        each_ceiling = -(-costs.ceiling // requests)
+        if first:
             # One of them is tried in real time; which is not known yet, so its share is an average.
             share = self._sum(Lane.REALTIME, model)
             extra_likely = (costs.realtime_likely - costs.likely) // requests
@@ -218,6 +224,8 @@ class Draft:
             share.requests += 1
             share.likely += extra_likely
             share.ceiling += extra_ceiling
+            each_ceiling += extra_ceiling
+        self.largest_ceiling = max(self.largest_ceiling, each_ceiling)
 
     def plan(self, head: "Head", *, wave_exact: int, warnings: Sequence[str]) -> Plan:
         """Close the draft. Waves below ``wave_exact`` have exact bodies."""
@@ -269,9 +277,7 @@ class Draft:
     def _line(self, route: str, model: str, total: _Sum) -> Line:
         parts = 0
         if route == Lane.BATCH and total.requests:
-            parts = max(
-                -(-total.requests // self.batch_requests_max), -(-total.wire_bytes // self.batch_bytes_max), 1
-            )
+            parts = max(-(-total.requests // self.batch_requests_max), -(-total.wire_bytes // self.batch_bytes_max), 1)
         return Line(
             route=str(route),
             model=model,
@@ -419,4 +425,3 @@ def rounds(plan: Plan, cap: Nanos) -> Rounds:
 def price_sources(plan: Plan) -> Iterable[str]:
     """List the sources of the prices, each once."""
     return sorted({source for used in plan.prices for source in used.sources})
-

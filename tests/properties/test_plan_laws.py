@@ -1,0 +1,160 @@
+"""A plan's totals are the sums of its parts, floor <= likely <= ceiling everywhere, and rounds never pass a cap."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from importlib.resources import files
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowtide.catalog import PACKAGED
+from lowtide.catalog.parse import parse
+from lowtide.estimate import Basis, TokenRange
+from lowtide.money import Nanos
+from lowtide.plan import Costs, Draft, Head, Plan, decode, digest, encode, rounds
+from lowtide.request import RequestKey
+
+CATALOG, _ = parse({name: (files("lowtide.catalog") / name).read_bytes() for name in PACKAGED})
+MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5")
+
+
+def ordered(numbers: list[int]) -> Costs:
+    floor, likely, ceiling = sorted(numbers)
+    return Costs(
+        floor=floor,
+        likely=likely,
+        ceiling=ceiling,
+        realtime_floor=floor * 2,
+        realtime_likely=likely * 2,
+        realtime_ceiling=ceiling * 2,
+    )
+
+
+COSTS = st.lists(st.integers(0, 10**9), min_size=3, max_size=3).map(ordered)
+TOKENS = st.integers(0, 300_000).map(
+    lambda count: TokenRange(floor=count // 2, likely=count, ceiling=count * 2, basis=Basis.LOCAL)
+)
+REQUESTS = st.lists(
+    st.tuples(st.sampled_from(MODELS), st.sampled_from(("a", "b")), COSTS, TOKENS, st.integers(1, 5000)), max_size=30
+)
+WAVES = st.lists(
+    st.tuples(st.integers(1, 3), st.sampled_from(MODELS), st.sampled_from(("a", "b", "c")), COSTS, st.integers(0, 500)),
+    max_size=6,
+)
+HEADS = st.builds(
+    Head,
+    plan_id=st.just("p"),
+    title=st.text(max_size=5),
+    workload=st.just("batch"),
+    source=st.just("in"),
+    source_digest=st.just(""),
+    created_at=st.just(datetime(2026, 11, 22, tzinfo=UTC)),
+    simulated=st.booleans(),
+    turnaround=st.none(),
+    basis_input=st.just(Basis.LOCAL),
+    basis_output=st.just(Basis.LIMIT),
+    spread=st.none() | st.integers(0, 300),
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    draft = Draft(
+        catalog=CATALOG,
+        provider="anthropic",
+        day=date(2026, 11, 22),
+        batch_requests_max=draw(st.integers(1, 50)),
+        batch_bytes_max=draw(st.integers(5000, 50_000)),
+    )
+    for number, (model, kind, costs, tokens, size) in enumerate(draw(REQUESTS)):
+        draft.add(
+            key=RequestKey(f"k{number}"),
+            kind=kind,
+            model=model,
+            tokens_in=tokens,
+            tokens_out=tokens,
+            costs=costs,
+            body_bytes=size,
+        )
+    for wave, model, kind, costs, count in draw(WAVES):
+        draft.add_later(wave=wave, kind=kind, model=model, requests=count, costs=costs, tokens=(count, count))
+    return draft.plan(draw(HEADS), wave_exact=1, warnings=[])
+
+
+@given(plans())
+def test_totals_are_the_sums_of_the_parts(plan: Plan) -> None:
+    assert plan.requests == sum(line.requests for line in plan.lines) == sum(wave.requests for wave in plan.waves)
+    assert plan.cost_floor == sum(line.cost_floor for line in plan.lines)
+    assert plan.cost_likely == sum(line.cost_likely for line in plan.lines)
+    assert plan.cost_ceiling == sum(line.cost_ceiling for line in plan.lines)
+    assert plan.realtime_likely == sum(line.realtime_likely for line in plan.lines)
+    assert all(wave.requests == sum(wave.kinds.values()) for wave in plan.waves)
+    assert all(line.requests >= 0 for line in plan.lines)
+
+
+@given(plans())
+def test_figures_are_in_their_order(plan: Plan) -> None:
+    assert plan.cost_floor <= plan.cost_low <= plan.cost_likely <= plan.cost_high <= plan.cost_ceiling
+    assert plan.largest_ceiling <= max(plan.cost_ceiling, 0) or plan.requests == 0
+    for line in plan.lines:
+        assert 0 <= line.cost_likely <= line.cost_ceiling
+        assert (line.parts > 0) is (line.route == "batch" and line.requests > 0)
+
+
+@given(plans())
+def test_every_kind_of_every_model_is_tried_once(plan: Plan) -> None:
+    tried = sum(line.requests for line in plan.lines if line.route == "realtime")
+    assert tried <= plan.requests
+    assert tried <= 3 * len(MODELS)
+    assert (tried > 0) is (plan.requests > 0)
+
+
+@given(plans())
+def test_a_kept_plan_reads_back_with_its_digest(plan: Plan) -> None:
+    assert decode(encode(plan)) == plan
+    assert digest(decode(encode(plan))) == plan.digest
+
+
+@given(plans(), st.integers(0, 10**11))
+def test_rounds_reach_the_end_or_say_that_they_may_not(plan: Plan, amount: int) -> None:
+    cap = Nanos(amount)
+    found = rounds(plan, cap)
+    assert found.rounds >= 1
+    if cap >= plan.cost_ceiling:
+        assert (found.rounds, found.may_pause) == (1, False)
+    if plan.cost_likely > cap:
+        assert found.may_pause
+
+
+@given(
+    st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 10**6), st.integers(0, 10**6)
+)
+def test_a_higher_cap_never_pauses_sooner(likely: int, more: int, largest: int, cap: int, raised: int) -> None:
+    plan = replace(
+        EMPTY,
+        cost_likely=Nanos(likely),
+        cost_ceiling=Nanos(likely + more),
+        largest_ceiling=Nanos(min(largest, likely + more)),
+    )
+    if not rounds(plan, Nanos(cap)).may_pause and cap + raised >= plan.cost_ceiling:
+        assert not rounds(plan, Nanos(cap + raised)).may_pause
+
+
+EMPTY = Draft(
+    catalog=CATALOG, provider="anthropic", day=date(2026, 11, 22), batch_requests_max=1, batch_bytes_max=1
+).plan(
+    Head(
+        plan_id="p",
+        title="",
+        workload="",
+        source="",
+        source_digest="",
+        created_at=datetime(2026, 11, 22, tzinfo=UTC),
+        simulated=True,
+        turnaround=None,
+        basis_input=Basis.LOCAL,
+        basis_output=Basis.LIMIT,
+    ),
+    wave_exact=1,
+    warnings=[],
+)
