@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo check test sim crash bench docs generate simulator serve lock format clean
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,14 +31,14 @@ $(UV):
 
 $(VENV)/.ready: requirements.lock pyproject.toml | $(UV)
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --editable .
 	@touch $@
 
 # Older official SDKs judge the simulator from environments of their own.
 $(SDK_VENVS:%=%/.ready): .venvs/%/.ready: $(LOCKS)/%.txt | $(UV)
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venvs/$*
-	@VIRTUAL_ENV=.venvs/$* $(UV) pip sync --quiet --require-hashes $<
+	@VIRTUAL_ENV=.venvs/$* $(UV) pip sync --quiet --compile-bytecode --require-hashes $<
 	@touch $@
 
 $(SDK_VENVS): %: %/.ready

@@ -2,7 +2,7 @@
 
 python bench/plan.py 10000 100000 1000000
 """
-# ruff: noqa: ASYNC240, PLC0415, SLF001 (imports of the measured are late and outside the meter; stages are seen from within)
+# ruff: noqa: ASYNC240, PLC0415 (imports of the measured are late and outside the meter; stages are seen from within)
 
 import asyncio
 import json

@@ -60,6 +60,7 @@ def run(*, count_instructions: bool = False) -> dict[str, dict[str, object]]:
             "HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder),
         }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: compiled once, at the first start
         seen: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
         for words in COMMANDS.values():
             once([sys.executable, *words], environment, folder)  # files are in memory, the store is made
