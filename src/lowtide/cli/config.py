@@ -16,7 +16,7 @@ def config() -> None:
 
 
 @with_json
-@click.command(name="show")
+@click.command(name="show", short_help="Show the settings in force; never a key.")
 @click.option("--origin", is_flag=True, help="Say where each value is from.")
 def show(origin: bool) -> int:
     """Show the settings in force; a key is never among them, only where it is kept."""

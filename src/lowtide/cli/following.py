@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 TICK_SECONDS = 1.0
+REST_SECONDS = 0.1  # at most ten looks a second
 SILENCE_SECONDS = 60.0
 SHARE_OF_TIME = 20  # showing takes at most a twentieth of the time
 
@@ -225,5 +226,5 @@ async def _show(follower: Follower, work: "asyncio.Future[Any]", turned: asyncio
     next_turn: asyncio.Future[Any] = asyncio.ensure_future(turned.wait())
     await asyncio.wait([work, next_turn], timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     next_turn.cancel()
-    if not work.done() and took * SHARE_OF_TIME > TICK_SECONDS:
-        await asyncio.wait({work}, timeout=took * SHARE_OF_TIME)
+    if not work.done():
+        await asyncio.wait([work], timeout=max(took * SHARE_OF_TIME, REST_SECONDS))

@@ -183,10 +183,10 @@ def _plan_time(plan: Plan) -> str:
     waves = "" if count == 1 else f"{count} waves, one after the other; "
     usual = plan.turnaround
     if usual is None:
-        return f"{waves}no history yet; the provider may take 24 h{'' if count == 1 else ' for each'}"
+        return f"{waves}no history yet; the provider may take a day{'' if count == 1 else ' for each'}"
     return (
         f"{waves}half of the last {counted(usual.batches, 'batch', 'batches')} came back in {span(usual.half)}, 9 in 10 in"
-        f" {span(usual.nine_in_ten)}; the provider may take 24 h{'' if count == 1 else ' for each'}"
+        f" {span(usual.nine_in_ten)}; the provider may take a day{'' if count == 1 else ' for each'}"
     )
 
 
@@ -215,8 +215,10 @@ def problem_lines(problems: Sequence[Problem], shown: int) -> RenderableType:
     return Group(*texts)
 
 
-def long_table(plan: Plan) -> Table:
+def long_table(plan: Plan) -> RenderableType:
     """List the prompts over a threshold, with what that adds."""
+    if not plan.long_prompts_count:
+        return "no prompt reaches a length where a higher price begins"
     made = screen.table("PROMPT", "TOKENS", "OVER", "ADDS", right=(1, 2, 3), fold=(0,))
     for prompt in plan.long_prompts:
         made.add_row(prompt.key, f"{prompt.input_tokens:,}", f"{prompt.threshold:,}", show_dollars(prompt.extra))
@@ -340,7 +342,7 @@ def _ready(report: RunReport) -> str:
     if report.state == "paused":
         return "not before it goes on"
     if report.ready_from is None or report.ready_to is None:
-        return f"no history yet; the provider may take 24 h{look}"
+        return f"no history yet; the provider may take a day{look}"
     return f"about {moment(report.ready_from, report.now)} - {moment(report.ready_to, report.now)}{look}"
 
 
@@ -409,7 +411,8 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
     else:
         cost += f" + {show_dollars(report.held)} committed; plan {show_dollars(report.plan_likely)}"
     yield "Cost", cost + ("; no cap" if report.cap is None else f"; cap {show_dollars(report.cap)}")
-    yield "Saved", f"{show_dollars(report.saved)} against real time"
+    if report.saved:
+        yield "Saved", f"{show_dollars(report.saved)} against real time"
     for name, amount in report.nothing_bought.items():
         yield "Lost", Text(f"{show_dollars(amount)} {NOTHING_BOUGHT.get(name, name)}", style=screen.ADVICE)
     yield "Time", span((report.ended_at or report.now) - report.created_at)
@@ -435,7 +438,7 @@ def runs_table(reports: Sequence[RunReport]) -> Table:
             STATES.get(report.state, report.state),
             f"{report.answered:,} / {report.planned:,}",
             f"{show_dollars(report.spent)} / {show_dollars(report.plan_likely)}",
-            moment(report.ended_at if report.over else report.ready_from, report.now),
+            "-" if report.state == "paused" else moment(report.ended_at or report.ready_from, report.now),
         )
     return made
 

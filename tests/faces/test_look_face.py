@@ -1,0 +1,182 @@
+"""What there is to look at: status, results, prices, settings, checks; and the care of the store."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+
+@pytest.fixture
+def done(desk):
+    """A desk with one run that is over."""
+    assert desk("run", desk.requests(4), "--yes", "-q").code == 0
+    return desk
+
+
+def test_nothing_yet(desk, snapshot: SnapshotAssertion) -> None:
+    assert str(desk("status")) == snapshot
+
+
+def test_the_list(done, snapshot: SnapshotAssertion) -> None:
+    done("plan", done.requests(2))
+    assert str(done("status")) == snapshot
+
+
+def test_one_run(done, snapshot: SnapshotAssertion) -> None:
+    assert str(done("status", done.run_id())) == snapshot
+
+
+def test_watching_a_run_that_is_over_ends(done) -> None:
+    said = done("status", done.run_id(), "--watch", "--events", "0")
+    assert said.code == 0
+    assert "WHEN" not in said.out
+
+
+def test_json_of_the_list(done) -> None:
+    (told,) = done("status", "--json").objects
+    assert (told["schema"], told["type"]) == ("lowtide/1", "status")
+    (run,) = told["runs"]
+    assert run["spent"].replace(".", "", 1).isdecimal()
+    assert run["created_at"].endswith("Z")
+
+
+def _bodies(desk) -> dict[str, bytes]:
+    """Every message as the simulator sent it, by its id."""
+    address = desk.environment["LOWTIDE_SIMULATOR"]
+    headers = {"x-api-key": "sk-x", "anthropic-version": "2023-06-01"}
+    found: dict[str, bytes] = {}
+    with urllib.request.urlopen(urllib.request.Request(f"{address}/v1/messages/batches", headers=headers)) as page:
+        batches = json.load(page)["data"]
+    for batch in batches:
+        request = urllib.request.Request(f"{address}/v1/messages/batches/{batch['id']}/results", headers=headers)
+        with urllib.request.urlopen(request) as lines:
+            for line in lines:
+                message = line[line.index(b'"message":') + len(b'"message":') :].rstrip()[:-2]
+                found[json.loads(message)["id"]] = message
+    return found
+
+
+def test_results_of_a_batch_file_are_the_providers_form_with_untouched_messages(done) -> None:
+    said = done("results", done.run_id())
+    assert [each["custom_id"] for each in said.objects] == [f"row {number}/ö" for number in range(4)]
+    sent = _bodies(done)
+    spliced = 0
+    for line in said.out.encode().splitlines():
+        each = json.loads(line)
+        assert list(each) == ["custom_id", "result"]
+        assert each["result"]["type"] == "succeeded"
+        message = sent.get(each["result"]["message"]["id"])
+        if message is not None:
+            assert message in line, "the bytes of the message are untouched"
+            spliced += 1
+    assert spliced == 3, "one of the four was answered in real time"
+
+
+def test_results_as_csv_and_into_a_file(done) -> None:
+    run_id = done.run_id()
+    rows = list(csv.DictReader(io.StringIO(done("results", run_id, "--format", "csv").out)))
+    assert [row["key"] for row in rows] == [f"row {number}/ö" for number in range(4)]
+    assert {row["route"] for row in rows} == {"realtime", "batch"}
+    assert all(row["text"].startswith("[simulated]") for row in rows)
+    said = done("results", run_id, "--out", "there/answers.jsonl")
+    assert (said.out, said.err) == ("", "4 results in there/answers.jsonl\n")
+    assert (done.folder / "there" / "answers.jsonl").read_text(encoding="utf-8") == done("results", run_id).out
+    assert [path.name for path in (done.folder / "there").iterdir()] == ["answers.jsonl"]
+
+
+def test_a_reader_that_goes_away_is_no_error(done) -> None:
+    words = f"{sys.executable} -m lowtide.cli results {done.run_id()} | head -c 10"
+    environment = {**os.environ, **done.environment}
+    ended = subprocess.run(
+        ["bash", "-c", words], cwd=done.folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ended.stderr == ""
+
+
+def test_prices(desk, snapshot: SnapshotAssertion) -> None:
+    assert str(desk("prices", "claude-sonnet-4-5", "--on", "2025-12-22")) == snapshot
+
+
+def test_prices_for_programs(desk) -> None:
+    (told,) = desk("prices", "claude-sonnet-4-5", "--on", "2025-12-22", "--json").objects
+    found = {
+        (line["lane"], line["kind"], line["prompt_tokens_over"]): line["dollars_per_million"] for line in told["prices"]
+    }
+    assert found["batch", "input", 0] == "1.5"
+    assert found["batch", "output", 200_000] == "11.25"
+    assert all(line["source"].startswith("http") for line in told["prices"])
+
+
+def test_an_unknown_price_is_an_error(desk, snapshot: SnapshotAssertion) -> None:
+    assert str(desk("prices", "nobody-9")) == snapshot
+
+
+def test_the_doctor(desk, snapshot: SnapshotAssertion) -> None:
+    assert str(desk("doctor")) == snapshot
+
+
+def test_settings_say_where_they_are_from_and_no_secret(empty_desk, snapshot: SnapshotAssertion) -> None:
+    empty_desk.write(
+        "lowtide.toml", 'model = "claude-haiku-4-5"\ndatabase = "postgresql://me:hush@db.example/lowtide"\n'
+    )
+    empty_desk.environment["ANTHROPIC_API_KEY"] = "sk-very-secret"
+    said = empty_desk("config", "show", "--origin")
+    assert "hush" not in said.out
+    assert "sk-very-secret" not in said.out + empty_desk("config", "show", "--json").out
+    assert str(said) == snapshot
+
+
+def test_batches_of_other_programs_are_listed_and_adopted(done, snapshot: SnapshotAssertion) -> None:
+    address = done.environment["LOWTIDE_SIMULATOR"]
+    body = {"requests": [{"custom_id": "theirs", "params": {"model": "claude-haiku-4-5", "max_tokens": 50,
+            "messages": [{"role": "user", "content": "Hello"}]}}]}  # fmt: skip
+    headers = {"x-api-key": "sk-x", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    request = urllib.request.Request(f"{address}/v1/messages/batches", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request) as reply:
+        batch = json.load(reply)["id"]
+    listed = done("adopt")
+    assert batch in listed.out
+    assert str(listed) == snapshot
+    adopted = done("adopt", batch)
+    assert adopted.code == 0
+    run_id = done.run_id()
+    assert done("run", run_id, "-q").code == 0
+    assert [each["custom_id"] for each in done("results", run_id).objects] == ["theirs"]
+
+
+def test_every_batch_is_known(done) -> None:
+    assert done("adopt").out == "Every batch of this account is known here.\n"
+
+
+def test_a_backup_is_a_store(done) -> None:
+    said = done("backup", "copy")
+    assert said.code == 0
+    assert done("--store", "copy", "status").out == done("status").out
+    assert done("backup", "copy").code == 1, "nothing is overwritten"
+
+
+def test_prune_asks_and_keeps_the_books(done, snapshot: SnapshotAssertion) -> None:
+    assert done("prune", "--older-than", "30d").code == 2
+    spent = done("status", "--json").objects[0]["runs"][0]["spent"]
+    said = done("prune", "--older-than", "30d", "--yes")
+    assert str(said) == snapshot
+    assert done("status", "--json").objects[0]["runs"][0]["spent"] == spent
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(empty_desk, shell: str) -> None:
+    assert "_LOWTIDE_COMPLETE" in empty_desk("completion", shell).out
+
+
+def test_run_ids_complete_from_the_store(done) -> None:
+    environment = {**os.environ, **done.environment, "_LOWTIDE_COMPLETE": "bash_complete"}
+    environment |= {"COMP_WORDS": "lowtide status r_", "COMP_CWORD": "2"}
+    words = [sys.executable, "-c", "import sys; sys.argv=['lowtide']; from lowtide.cli import main; main()"]
+    ended = subprocess.run(words, cwd=done.folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.stdout == f"plain,{done.run_id()}\n"

@@ -1,0 +1,101 @@
+"""``lowtide plan`` as people and programs see it."""
+
+import json
+from importlib import resources
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+DEMO = str(resources.files("lowtide.workloads.bpmn") / "demo")
+
+
+def test_a_batch_file(desk, snapshot: SnapshotAssertion) -> None:
+    assert str(desk("plan", desk.requests(3))) == snapshot
+
+
+def test_a_folder_of_models(desk, snapshot: SnapshotAssertion) -> None:
+    desk.folder.joinpath("models").symlink_to(DEMO)
+    assert str(desk("plan", "models", "--cap", "5")) == snapshot
+
+
+def test_a_table(desk, snapshot: SnapshotAssertion) -> None:
+    desk.write("people.csv", "id,name\n1,Anna\n2,Bo\n")
+    desk.write("letter.j2", "---\nmax_output_tokens: 100\n---\nWrite to {{ name }}.\n")
+    words = ("plan", "people.csv", "--template", "letter.j2", "--key-column", "id", "--model", "claude-haiku-4-5")
+    assert str(desk(*words)) == snapshot
+
+
+def test_a_cap_below_the_likely_cost_is_refused(desk, snapshot: SnapshotAssertion) -> None:
+    said = desk("plan", desk.requests(3), "--cap", "0.0001")
+    assert said.code == 3
+    assert said.err == snapshot
+
+
+def test_problems_are_all_told(desk, snapshot: SnapshotAssertion) -> None:
+    desk.write("bad.jsonl", '{"custom_id": "a"}\nnot json\n{"custom_id": "a", "params": {"model": "x"}}\n')
+    assert str(desk("plan", "bad.jsonl")) == snapshot
+
+
+def test_only_a_hundred_problems_are_listed_but_json_has_all(desk) -> None:
+    desk.write("bad.jsonl", '{"custom_id": "a"}\n' + "nothing\n" * 150)
+    said = desk("plan", "bad.jsonl")
+    assert said.code == 1
+    assert said.err.count("bad.jsonl:") == 100
+    assert "and 51 more: --json lists them all" in said.err
+    (told,) = desk("plan", "bad.jsonl", "--json").objects
+    assert len(told["error"]["problems"]) == 151
+
+
+def test_a_quotation_for_another_day_cannot_be_run(desk, snapshot: SnapshotAssertion) -> None:
+    """B14: a hundred nodes of 50,000 tokens in and 3,000 out, quoted on a day when the model was sold."""
+    body = {
+        "model": "claude-3-5-sonnet-20241022",
+        "max_tokens": 3000,
+        "messages": [{"role": "user", "content": "x" * 4000}],
+    }
+    lines = [{"custom_id": f"n{number}", "params": body} for number in range(100)]
+    desk.write("nodes.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    said = desk("plan", "nodes.jsonl", "--prices-on", "2025-06-01")
+    assert str(said) == snapshot
+    plan = desk("plan", "nodes.jsonl", "--prices-on", "2025-06-01", "--json").objects[0]["plan"]
+    refused = desk("run", str(plan), "--yes")
+    assert (refused.code, refused.out) == (1, "")
+    assert "is not sold on" in refused.err
+
+
+def test_json_has_a_schema_and_money_in_decimal_strings(desk) -> None:
+    (plan,) = desk("plan", desk.requests(3), "--cap", "0.0015", "--json").objects
+    assert plan["schema"] == "lowtide/1"
+    assert plan["simulated"] is True
+    assert plan["currency"] == "USD"
+    assert plan["requests"] == 3
+    assert plan["created_at"].endswith("Z")
+    assert all(isinstance(amount, str) and "e" not in amount for amount in plan["cost"].values())
+    assert plan["rounds"]["rounds"] >= 1
+
+
+@pytest.mark.parametrize("part", ["problems", "prices", "long"])
+def test_one_part_in_full(desk, part: str, snapshot: SnapshotAssertion) -> None:
+    assert str(desk("plan", desk.requests(3), "--show", part)) == snapshot
+
+
+def test_the_exit_code_says_whether_it_differs_from_the_last_plan(desk) -> None:
+    name = desk.requests(3)
+    assert desk("plan", name, "--detailed-exitcode").code == 0, "there was none to differ from"
+    same = desk("plan", name, "--detailed-exitcode")
+    assert same.code == 0
+    assert "nothing" in same.out
+    desk.requests(4)
+    other = desk("plan", name, "--detailed-exitcode")
+    assert other.code == 7
+    assert "3 requests became 4" in " ".join(other.out.split())
+
+
+def test_a_price_threshold_is_told_with_its_dollars(desk, snapshot: SnapshotAssertion) -> None:
+    body = {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 500,
+        "messages": [{"role": "user", "content": "word " * 200_000}],
+    }
+    desk.write("long.jsonl", json.dumps({"custom_id": "long one", "params": body}) + "\n")
+    assert str(desk("plan", "long.jsonl", "--prices-on", "2025-12-22")) == snapshot
