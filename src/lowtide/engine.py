@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from lowtide import plan as planning
-from lowtide import reports
+from lowtide import points, reports
 from lowtide.attempt import AttemptState
 from lowtide.batch import FOUND, BatchState, BatchView
 from lowtide.catalog import Catalog, Lane
@@ -101,6 +101,7 @@ class Engine:
 
         Raises: StoreUnusable, SettingsInvalid, InputRefused for price files.
         """
+        points.arm_from_environment(environment)
         catalog = load_catalog(settings)
         store = Store(settings.store_folder, url=settings.database).open()
         store.set_money(simulated=settings.simulated)

@@ -6,7 +6,7 @@ stops itself there and is killed from outside. The simulation arms points in-pro
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 POINTS: dict[str, str] = {
     "wave.before_seal": "the wave's bodies are synced, its rows are not committed",
@@ -49,9 +49,9 @@ def stop_with(hook: Callable[[str], None] | None) -> None:
     _hook = hook
 
 
-def arm_from_environment() -> None:
+def arm_from_environment(environment: Mapping[str, str]) -> None:
     """Arm the point that ``LOWTIDE_STOP_AT`` names: stop there (SIGSTOP) so that a test can kill -9 from outside."""
-    wanted = os.environ.get("LOWTIDE_STOP_AT", "")
+    wanted = environment.get("LOWTIDE_STOP_AT", "")
     if not wanted:
         return
     name, _, count = wanted.partition(":")

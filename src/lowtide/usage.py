@@ -26,17 +26,12 @@ class Usage:
     speed: str | None = None
 
     def __post_init__(self) -> None:
-        counts = (
-            self.input_tokens,
-            self.output_tokens,
-            self.cache_read_tokens,
-            self.cache_write_5m_tokens,
-            self.cache_write_1h_tokens,
-            self.reasoning_tokens,
-            self.web_searches,
-        )
-        assert min(counts) >= 0, "token counts are never negative"
-        assert self.cached_tokens <= self.input_tokens, "cached tokens are part of the input"
+        # Written out flat: this runs once for every answer.
+        read, short, long = self.cache_read_tokens, self.cache_write_5m_tokens, self.cache_write_1h_tokens
+        assert self.input_tokens >= 0 and self.output_tokens >= 0, "token counts are never negative"  # noqa: PT018
+        assert read >= 0 and short >= 0 and long >= 0, "token counts are never negative"  # noqa: PT018
+        assert self.reasoning_tokens >= 0 and self.web_searches >= 0, "token counts are never negative"  # noqa: PT018
+        assert read + short + long <= self.input_tokens, "cached tokens are part of the input"
         assert self.reasoning_tokens <= self.output_tokens, "reasoning is part of the output"
 
     @property

@@ -117,7 +117,14 @@ class PriceSheet:
 
     def likely_nanos(self, input_tokens: int, output_tokens: int) -> Nanos:
         """Give what plain tokens cost, none of them cached, in nano-dollars."""
-        return self.cost_nanos(Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+        for tier in self._world:
+            if input_tokens > tier[0]:
+                break
+        whole, rest = divmod(input_tokens * tier[1] + output_tokens * tier[5], self._scale)
+        rest += rest
+        if rest > self._scale or (rest == self._scale and whole & 1):
+            whole += 1
+        return Nanos(whole)
 
     def ceiling_nanos(
         self, input_tokens: int, output_tokens: int, *, dearest_write: str | None = None, us_only: bool = True
