@@ -159,12 +159,14 @@ class Engine:
         row = self._plan_row(plan_id, source, chosen.name, options, now)
         with self.store.write() as tx:
             plans.insert_plan(tx, row, sealed=False)
+        planned: Planned | None = None
         try:
-            return await self._spool_plan(chosen, reading, row, day, now, options, skip_problems)
-        except BaseException:
-            with self.store.write() as tx:
-                plans.drop_plan(tx, plan_id)
-            raise
+            planned = await self._spool_plan(chosen, reading, row, day, now, options, skip_problems)
+        finally:
+            if planned is None:  # nothing half done stays
+                with self.store.write() as tx:
+                    plans.drop_plan(tx, plan_id)
+        return planned
 
     async def _spool_plan(
         self,

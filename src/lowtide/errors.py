@@ -8,6 +8,7 @@
     ├── PriceUnknown            the catalog has no price for this model, lane, tier and day
     ├── CredentialMissing       no provider key where the settings say it is
     ├── SettingsInvalid         a configuration file or variable is wrong
+    ├── LeaseLost               another process carries this run out now
     ├── StoreUnusable           the store cannot be opened, is full, is newer, or holds simulated money
     ├── TransportFailed         no answer from a server: refused, cut, timed out
     └── ProviderRefused         an answer that says no: wrong key, over the spend limit
@@ -104,6 +105,12 @@ class SettingsInvalid(LowtideError):
 
     code = "settings_invalid"
     exit_code = 2
+
+
+class LeaseLost(LowtideError):
+    """Another process has taken the run over. Remedy: none is needed; watch it with ``lowtide status``."""
+
+    code = "lease_lost"
 
 
 class StoreUnusable(LowtideError):

@@ -30,7 +30,7 @@ from lowtide.transport import HttpTransport
 from lowtide.wire import HttpCall
 from lowtide.workload import WorkloadOptions
 
-MARK = "lowtide-demo"  # a store that holds this file is ours to wipe
+MARK = ".lowtide-demo"  # a folder that holds this file is ours to wipe
 SEED = "7"
 TURNAROUND = "600-21600"  # a batch takes 10 minutes to 6 hours of simulated time
 BILL_DIFFERS = 1
@@ -57,20 +57,21 @@ def demo(out: Path, language: str) -> int:
     if chosen.simulator is not None:
         raise click.UsageError("the demo starts a simulator of its own: leave out --simulator")
     store = Path(chosen.store or ".lowtide/demo")
-    _wipe(store)
+    _wipe(store, "--store")
+    _wipe(out, "--out")
     with _simulator() as address, resources.as_file(resources.files("lowtide.workloads.bpmn") / "demo") as models:
         here = replace(chosen, store=str(store.resolve()), simulator=address)
         return asyncio.run(_demo(here, models, out, language))
 
 
-def _wipe(store: Path) -> None:
-    """Begin with an empty store; only a folder that a demo made is emptied."""
-    if store.exists() and any(store.iterdir()):
-        if not (store / MARK).exists():
-            raise LowtideError(f"{store} is not empty and not of a demo", hint="name another one: --store FOLDER")
-        shutil.rmtree(store)
-    store.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (store / MARK).touch()
+def _wipe(folder: Path, option: str) -> None:
+    """Begin with an empty folder; only one that a demo made is emptied."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).exists():
+            raise LowtideError(f"{folder} is not empty and not of a demo", hint=f"name another one: {option} FOLDER")
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / MARK).touch()
 
 
 @contextmanager

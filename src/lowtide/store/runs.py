@@ -119,6 +119,12 @@ def claim(tx: Transaction, run: RunRow, *, worker: str, now: datetime, lease: ti
     return bool(changed == 1)
 
 
+def renew(tx: Transaction, run_id: RunId, worker: str, until: datetime) -> bool:
+    """Renew a claim that is still ours; False when it is not."""
+    where = (RUNS.c.run_id == run_id) & (RUNS.c.leased_by == worker)
+    return bool(tx.execute(RUNS.update().where(where).values(leased_until=until)).rowcount == 1)
+
+
 def let_go(tx: Transaction, worker: str) -> None:
     """End every claim of a worker."""
     tx.execute(RUNS.update().where(RUNS.c.leased_by == worker).values(leased_by=None, leased_until=None))

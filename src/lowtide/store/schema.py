@@ -46,11 +46,11 @@ class Instant(TypeDecorator[datetime]):
     impl = String(27)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 SQLAlchemy's
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         """Write an aware datetime."""
         return None if value is None else instant_text(value)
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002, ANN401
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401
         """Read it back."""
         return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
 

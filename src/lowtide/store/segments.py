@@ -1,4 +1,4 @@
-"""Payloads: append-only files of compressed record blocks. A record's place is one integer that a row keeps.
+r"""Payloads: append-only files of compressed record blocks. A record's place is one integer that a row keeps.
 
 A segment belongs to one writer, which never reopens it; a block is synced before the row that points at it is committed,
 so a place in a committed row always reads. A segment that no row points at is swept. SQL is not known here.

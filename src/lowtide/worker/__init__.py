@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import assert_never
 
-
 from lowtide import dispatch, plan
 from lowtide.dispatch import Command, KnownRun, RunId, RunState, UntestedKind
+from lowtide.errors import LeaseLost
 from lowtide.store import plans, runs, shards
 from lowtide.store.books import find_account, open_account
 from lowtide.store.runs import RunRow
@@ -81,7 +81,10 @@ class Worker:
                 run = runs.find_run(tx, command.run_id)
             assert run is not None
             rows[command.run_id] = run
-            await self._carry_out(run, command)
+            try:
+                await self._carry_out(run, command)
+            except LeaseLost:
+                continue
             if self.stopping:
                 break
         return Turn(
@@ -159,7 +162,7 @@ class Worker:
             self._prices[run.plan_id, today] = known
         return known
 
-    async def _carry_out(self, run: RunRow, command: Command) -> None:
+    async def _carry_out(self, run: RunRow, command: Command) -> None:  # noqa: C901 one line a command
         """Carry one command out."""
         hands = self.hands
         match command:

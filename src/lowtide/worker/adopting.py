@@ -74,6 +74,7 @@ def _write(
     landed = [_landed(hands, line, first + at, segment, batch, now) for at, line in enumerate(block)]
     segment.sync()
     with hands.store.write() as tx:
+        hands.renew_in(tx, run, now)
         plans.insert_requests(
             hands.store, tx, row.plan_id, [_request(line, first + at) for at, line in enumerate(block)]
         )

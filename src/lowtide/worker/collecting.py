@@ -135,8 +135,7 @@ async def _write_block(hands: Hands, this: _Collection) -> None:
     this.segment.sync()
     points.reached("collect.after_sync")
     with hands.store.write() as tx:
-        if not runs.holds_lease(tx, this.run.run_id, hands.worker):
-            raise TransportFailed("another process has taken this run over", sent=True)
+        hands.renew_in(tx, this.run, now)
         verdict = books.settle(hands.store, tx, this.shard.hold_id, settlements, shard_id=this.shard.shard_id, at=now)
         shards.land(hands.store, tx, shard_id=this.shard.shard_id, plan_id=this.shard.plan_id, rows=landed, at=now)
         if not this.batch.verified:

@@ -6,7 +6,6 @@ in the store (``lowtide results``).
 """
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from lowtide import points
@@ -29,14 +28,18 @@ async def deliver(hands: Hands, run: RunRow, command: Deliver) -> None:
     """Write the documents of a landed shard."""
     workload, scope = _workload(hands, run)
     foreign: list[str] = []
+    folders: set[Path] = set()
     for count, row in enumerate(answers.of_shard(hands.store, command.shard_id)):
         if row.state != "succeeded" or workload.place(scope, RequestKey(row.key)) is None:
             continue
         document = workload.document(scope, _delivery(hands, run, row))
         if not write_document(Path(run.out), document, ours=f"plan: {run.plan_id}"):
             foreign.append(str(document.path))
+        folders.add(Path(run.out).joinpath(*document.path.parent.parts))
         if count == HALF:
             points.reached("deliver.half_written")
+    for folder in folders:
+        sync_folder(folder)  # the new names are durable before the row says so
     points.reached("deliver.before_mark")
     now = await hands.clock.now()
     with hands.store.write() as tx:
@@ -112,9 +115,3 @@ def write_document(out: Path, document: Document, *, ours: str) -> bool:
     except OSError as error:
         raise disk_failed(error, target) from error
     return True
-
-
-def sync_folders(folders: Iterable[Path]) -> None:
-    """Make new names durable."""
-    for folder in folders:
-        sync_folder(folder)

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from lowtide.catalog import Catalog
 from lowtide.clock import Clock
 from lowtide.dispatch import DispatchRules, RunState
-from lowtide.errors import TransportFailed
+from lowtide.errors import LeaseLost, TransportFailed
 from lowtide.ledger import AccountId
 from lowtide.providers import ApiError, CallParts, Codec
 from lowtide.result import Retry
@@ -22,7 +22,7 @@ from lowtide.transport import Transport, Upload
 from lowtide.wire import HttpCall, HttpReply
 from lowtide.workload import Workload
 
-LEASE = timedelta(minutes=10)
+LEASE = timedelta(minutes=20)  # longer than any one wait for a reply; renewed while bodies or results stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,19 @@ class Hands:
                     runs.set_state(tx, run.run_id, RunState.PAUSED, reason=reason)
                 runs.note(tx, run.run_id, now, reason, level="warning")
             self.stay_away(tx, now, error.retry_after_seconds if isinstance(error, ApiError) else None)
+
+    async def renew(self, run: RunRow) -> None:
+        """Renew the claim on a run while something long is under way. Raises: LeaseLost."""
+        now = await self.clock.now()
+        with self.store.write() as tx:
+            self.renew_in(tx, run, now)
+
+    def renew_in(self, tx: Transaction, run: RunRow, now: datetime) -> None:
+        """Renew the claim in the caller's transaction. Raises: LeaseLost, and nothing of the transaction is written."""
+        if not runs.renew(tx, run.run_id, self.worker, now + LEASE):
+            raise LeaseLost(
+                f"another process has taken run {run.run_id} over", hint="lowtide status tells how it stands"
+            )
 
     def stay_away(self, tx: Transaction, now: datetime, asked: int | None = None) -> None:
         """Note a failure of the provider and when to come back."""

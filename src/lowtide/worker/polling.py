@@ -30,25 +30,18 @@ async def poll(hands: Hands, run: RunRow, command: Poll) -> None:
     """Ask how batches stand and write it."""
     with hands.store.read() as tx:
         wanted = [shards.batch(tx, batch_id) for batch_id in command.batches]
+    one_by_one = len(wanted) <= ONE_BY_ONE_MAX and all(batch.creates <= 1 for batch in wanted)
     try:
-        if len(wanted) <= ONE_BY_ONE_MAX and all(batch.creates <= 1 for batch in wanted):
-            left = wanted
-        else:
-            left = await _poll_by_list(hands, run, wanted)
-        for batch in left:
-            await _poll_one(hands, run, batch)
+        left = wanted if one_by_one else await _poll_by_list(hands, run, wanted)
+        refused = left if isinstance(left, ApiError) else await _poll_each(hands, run, left)
     except TransportFailed as error:
         await hands.stumble(run, error)
-    except _Refused as refused:
-        await hands.stumble(run, refused.error)
+        return
+    if refused is not None:
+        await hands.stumble(run, refused)
 
 
-class _Refused(Exception):  # noqa: N818 carries a value out of two loops
-    def __init__(self, error: ApiError) -> None:
-        self.error = error
-
-
-async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> list[BatchRow]:
+async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> list[BatchRow] | ApiError:
     """Find batches in the listing, newest first; gives those that were not in it."""
     missing = {batch.provider_batch_id: batch for batch in wanted}
     oldest = min((batch.created_at for batch in wanted if batch.created_at is not None), default=None)
@@ -59,7 +52,7 @@ async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> li
         reply = await hands.ask(hands.codec.list_call(after=after, limit=LIST_LIMIT))
         page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
         if isinstance(page, ApiError):
-            raise _Refused(page)
+            return page
         points.reached("poll.after_reply")
         for view in page.batches:
             batch = missing.pop(view.provider_batch_id, None)
@@ -69,7 +62,7 @@ async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> li
                 await _suspect(hands, run, wanted, view)
         past = oldest is not None and any(view.created_at < oldest for view in page.batches)
         after = page.next_after
-        if after is None or (past and not missing) or past:
+        if after is None or past:
             break
     return list(missing.values())
 
@@ -115,7 +108,16 @@ async def _suspect(hands: Hands, run: RunRow, wanted: list[BatchRow], view: Batc
         )
 
 
-async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow) -> None:
+async def _poll_each(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> ApiError | None:
+    """Ask for batches one by one; stops at the first refusal that is not about the batch."""
+    for batch in wanted:
+        refused = await _poll_one(hands, run, batch)
+        if refused is not None:
+            return refused
+    return None
+
+
+async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow) -> ApiError | None:
     assert batch.provider_batch_id is not None
     reply = await hands.ask(hands.codec.retrieve_call(batch.provider_batch_id))
     points.reached("poll.after_reply")
@@ -125,7 +127,8 @@ async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow) -> None:
     elif found.status == 404:
         await _not_found(hands, run, batch)
     else:
-        raise _Refused(found)
+        return found
+    return None
 
 
 async def _write(hands: Hands, run: RunRow, batch: BatchRow, view: BatchView) -> None:

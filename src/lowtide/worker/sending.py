@@ -40,6 +40,7 @@ CHUNK_BYTES = 1 << 18
 LIST_LIMIT = 1000
 LIST_PAGES_MAX = 100
 RECONCILE_SECONDS = 10
+RENEW_EVERY = 5000  # requests of an upload
 
 
 # packing
@@ -152,7 +153,7 @@ async def submit(hands: Hands, run: RunRow, command: Submit) -> None:
     with hands.store.read() as tx:
         row = shards.shard(tx, command.shard_id)
     try:
-        reply = await hands.ask(hands.codec.create_call(), _upload(hands, row))
+        reply = await hands.ask(hands.codec.create_call(), _upload(hands, run, row))
     except TransportFailed as error:
         await _no_reply(hands, run, command, error)
         return
@@ -165,7 +166,7 @@ async def submit(hands: Hands, run: RunRow, command: Submit) -> None:
     points.reached("submit.after_outcome")
 
 
-async def _newest(hands: Hands) -> BatchView | None | ApiError:
+async def _newest(hands: Hands) -> BatchView | ApiError | None:
     """Ask for the newest batch of the account, ``None`` when it has none."""
     reply = await hands.ask(hands.codec.list_call(after=None, limit=1))
     page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
@@ -183,28 +184,30 @@ async def _write_intent(hands: Hands, run: RunRow, command: Submit, newest: Batc
         if not runs.take_door(tx, hands.door, command.batch_id):
             return False
         batch = shards.batch(tx, command.batch_id)
+        if batch.creates == 0:
+            # Kept when it is sent again: what the first create may still turn into is newer than this.
+            seen = (None, None) if newest is None else (newest.provider_batch_id, newest.created_at)
+            shards.set_batch(tx, command.batch_id, newest_before=seen[0], newest_before_at=seen[1])
         shards.set_batch(
             tx,
             command.batch_id,
             state=next_state(batch.state, BatchEvent.INTENT_WRITTEN),
-            newest_before=None if newest is None else newest.provider_batch_id,
-            newest_before_at=None if newest is None else newest.created_at,
             submitting_at=now,
             creates=batch.creates + 1,
         )
     return True
 
 
-def _upload(hands: Hands, row: ShardRow) -> Upload:
+def _upload(hands: Hands, run: RunRow, row: ShardRow) -> Upload:
     """Stream a shard from its segments, with its exact length known beforehand."""
     codec = hands.codec
     length = len(codec.batch_open()) + len(codec.batch_close()) + row.bytes
     first = codec.batch_line_length(custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=True)
     later = codec.batch_line_length(custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=False)
-    return Upload(chunks=_lines(hands, row), length=length + first - later)
+    return Upload(chunks=_lines(hands, run, row), length=length + first - later)
 
 
-async def _lines(hands: Hands, row: ShardRow) -> AsyncIterator[bytes]:
+async def _lines(hands: Hands, run: RunRow, row: ShardRow) -> AsyncIterator[bytes]:
     codec, store = hands.codec, hands.store
     pieces: list[bytes] = [codec.batch_open()]
     size = 0
@@ -217,6 +220,8 @@ async def _lines(hands: Hands, row: ShardRow) -> AsyncIterator[bytes]:
         if size >= CHUNK_BYTES:
             yield b"".join(pieces)
             pieces, size = [], 0
+        if ordinal % RENEW_EVERY == RENEW_EVERY - 1:
+            await hands.renew(run)  # a slow line must not look like a dead process: that would buy twice
         if ordinal == row.requests // 2:
             points.reached("submit.half_sent")
     pieces.append(codec.batch_close())
