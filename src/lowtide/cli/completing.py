@@ -3,6 +3,7 @@
 import asyncio
 
 import click
+from click.shell_completion import CompletionItem
 
 from lowtide.errors import LowtideError
 
@@ -12,6 +13,13 @@ COMPLETED = 50
 def complete_run(ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
     """Complete the id of a run."""
     return [run_id for run_id in _runs(ctx) if run_id.startswith(typed)]
+
+
+def complete_run_or_path(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete the id of a run, or leave a path to the shell."""
+    if typed.startswith("r_"):
+        return [CompletionItem(run_id) for run_id in complete_run(ctx, param, typed)]
+    return [CompletionItem(typed, type="file")]
 
 
 def _runs(ctx: click.Context) -> list[str]:

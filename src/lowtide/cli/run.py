@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from lowtide.cli.completing import complete_run, complete_run_or_path
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, Choices, choices, on_terminal, with_json
 from lowtide.cli.plan import Wish, make_plan, plan_options, refuse_low_cap, wish_of
@@ -32,7 +33,7 @@ class ConsentMissing(LowtideError):
 
 @with_json
 @click.command(short_help="Carry out a plan.")
-@click.argument("what", metavar="PLAN|RUN|SOURCE")
+@click.argument("what", metavar="PLAN|RUN|SOURCE", shell_complete=complete_run_or_path)
 @plan_options
 @click.option("--out", type=PATH, metavar="FOLDER", help="Where documents go. Default for bpmn: lowtide-out/RUN.")
 @click.option("--detach", is_flag=True, help="Go on in the background and return at once.")
@@ -236,7 +237,14 @@ async def _detach(engine: Engine, chosen: Choices, run_id: str) -> int:
 
 @with_json
 @click.command(short_help="Go on with every run that is open.")
-@click.option("--run", "run_ids", multiple=True, metavar="RUN", help="Only this run; may be said several times.")
+@click.option(
+    "--run",
+    "run_ids",
+    multiple=True,
+    metavar="RUN",
+    shell_complete=complete_run,
+    help="Only this run; may be said several times.",
+)
 @click.option("--once", is_flag=True, help="Do what is due now, then stop.")
 def worker(run_ids: tuple[str, ...], once: bool) -> int:
     """Go on with every run that is open, until all are over or wait for a person."""
