@@ -22,6 +22,7 @@ from lowtide.store.plans import NewRequest
 from lowtide.store.segments import SegmentWriter
 
 BLOCK = 1000
+BLOCK_BYTES_MAX = 8 << 20  # of bodies; a block of large ones is written early, so that memory stays flat
 PROBLEMS_MAX = 1000
 
 
@@ -40,7 +41,9 @@ class Weighed:
 class Scales:
     """Weighs and prices bodies by the prices of one day. Pure but for what it remembers."""
 
-    def __init__(self, codec: Codec, catalog: Catalog, day: date, history: dict[str, OutputHistory] | None = None) -> None:
+    def __init__(
+        self, codec: Codec, catalog: Catalog, day: date, history: dict[str, OutputHistory] | None = None
+    ) -> None:
         self.codec = codec
         self.catalog = catalog
         self.day = day
@@ -51,7 +54,9 @@ class Scales:
         """Encode, weigh and price one request, or say all that is wrong with it."""
         where = request.source or request.key
         if len(request.key) > KEY_LENGTH_MAX:
-            return (Problem(where=where, what=f"the key is longer than {KEY_LENGTH_MAX} characters", hint="shorten it"),)
+            return (
+                Problem(where=where, what=f"the key is longer than {KEY_LENGTH_MAX} characters", hint="shorten it"),
+            )
         if isinstance(request.body, Native):
             params = request.body.params
         else:
@@ -101,10 +106,10 @@ class Scales:
 
 
 class Listener(Protocol):
-    """Hears of every request that was weighed."""
+    """Hears of every request that was weighed and taken."""
 
     def __call__(self, weighed: Weighed) -> None:
-        """Take note of one."""
+        """Take note of one, whose row is written."""
         ...
 
 
@@ -144,37 +149,36 @@ def spool(
     """
     made = Spooled(first_seq=first_seq, next_seq=first_seq)
     segment: SegmentWriter | None = None
-    block: list[NewRequest] = []
-    sources: dict[str, str] = {}
+    block: list[tuple[Weighed, NewRequest]] = []
+    block_bytes = 0
     try:
         for weighed in _weighed(scales, requests, made):
             request = weighed.request
-            if segment is None or segment.full:
-                segment = _next_segment(store, segment, writer, now)
-            made.kinds[request.kind, weighed.facts.model] = None
-            block.append(
-                NewRequest(
-                    seq=made.next_seq,
-                    wave=wave,
-                    key=request.key,
-                    kind=request.kind,
-                    model=weighed.facts.model,
-                    body_at=segment.append(weighed.params),
-                    body_bytes=len(weighed.params),
-                    likely=weighed.costs.likely,
-                    ceiling=weighed.costs.ceiling,
-                    gaps="" if gaps is None else "\n".join(gaps(request)),
-                )
+            if segment is None:
+                segment = store.new_segment("bodies", writer, now)
+            row = NewRequest(
+                seq=made.next_seq,
+                wave=wave,
+                key=request.key,
+                kind=request.kind,
+                model=weighed.facts.model,
+                body_at=segment.append(weighed.params),
+                body_bytes=len(weighed.params),
+                likely=weighed.costs.likely,
+                ceiling=weighed.costs.ceiling,
+                gaps="" if gaps is None else "\n".join(gaps(request)),
             )
-            sources[request.key] = request.source
+            block.append((weighed, row))
+            block_bytes += row.body_bytes
             made.next_seq += 1
-            if listener is not None:
-                listener(weighed)
-            if len(block) == BLOCK:
-                _write_block(store, plan_id, segment, block, sources, made)
-                block, sources = [], {}
+            if len(block) == BLOCK or block_bytes >= BLOCK_BYTES_MAX:
+                _write_block(store, plan_id, segment, block, made, listener)
+                block, block_bytes = [], 0
+                if segment.full:  # only between blocks: until its rows are there, a sealed segment may be swept
+                    store.seal_segment(segment)
+                    segment = None
         if segment is not None and block:
-            _write_block(store, plan_id, segment, block, sources, made)
+            _write_block(store, plan_id, segment, block, made, listener)
     finally:
         if segment is not None:
             store.seal_segment(segment)
@@ -209,28 +213,26 @@ def _weighed(scales: Scales, requests: Iterable[Request | Problem], made: Spoole
         yield weighed
 
 
-def _next_segment(store: Store, segment: SegmentWriter | None, writer: str, now: datetime) -> SegmentWriter:
-    if segment is not None:
-        segment.sync()
-        store.seal_segment(segment)
-    return store.new_segment("bodies", writer, now)
-
-
 def _write_block(
     store: Store,
     plan_id: str,
     segment: SegmentWriter,
-    block: list[NewRequest],
-    sources: dict[str, str],
+    block: list[tuple[Weighed, NewRequest]],
     made: Spooled,
+    listener: Listener | None,
 ) -> None:
+    """Write a block's rows; a key that was used before is a problem, and is neither planned nor counted."""
     segment.sync()  # promise 2: the bytes are durable before a row points at them
     with store.write() as tx:
-        repeated = plans.insert_requests(store, tx, plan_id, block)
-    for key in repeated:
-        made.problem(
-            Problem(where=sources.get(key) or key, what=f"the key {key!r} was used before", hint="keys must be unique")
-        )
+        repeated = {row.seq for row in plans.insert_requests(store, tx, plan_id, [row for _, row in block])}
+    for weighed, row in block:
+        if row.seq in repeated:
+            what = f"the key {row.key!r} was used before"
+            made.problem(Problem(where=weighed.request.source or row.key, what=what, hint="keys must be unique"))
+            continue
+        made.kinds[row.kind, row.model] = None
+        if listener is not None:
+            listener(weighed)
 
 
 def _unknown_model(where: str, model: str) -> Problem:

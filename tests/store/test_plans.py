@@ -72,7 +72,7 @@ def test_a_plan_with_a_run_is_never_dropped(store: Store) -> None:
 
 def insert(store: Store, *rows: plans.NewRequest) -> list[str]:
     with store.write() as tx:
-        return plans.insert_requests(store, tx, PLAN, rows)
+        return [row.key for row in plans.insert_requests(store, tx, PLAN, rows)]
 
 
 def test_repeated_keys_are_named_and_not_written(store: Store) -> None:

@@ -92,8 +92,8 @@ def unsealed_plans(tx: Transaction, before: datetime) -> list[str]:
     return list(tx.execute(select(PLANS.c.plan_id).where(~PLANS.c.sealed, PLANS.c.created_at < before)).scalars())
 
 
-def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[NewRequest]) -> list[str]:
-    """Write a block of requests; gives the keys that the plan has already (nothing is written for those)."""
+def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[NewRequest]) -> list[NewRequest]:
+    """Write a block of requests; gives those whose key the plan has already (nothing is written for them)."""
     written = store.bulk(
         tx,
         "insert into requests (plan_id, seq, wave, key, kind, model, state, body_at, body_bytes, likely_nanos,"
@@ -125,7 +125,7 @@ def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[
             )
         ).all()
     )
-    return [row.key for row in rows if seqs.get(row.key) != row.seq]
+    return [row for row in rows if seqs.get(row.key) != row.seq]
 
 
 def drop_wave(tx: Transaction, plan_id: str, wave: int) -> None:
