@@ -17,7 +17,7 @@ for _name in [name for name in os.environ if name.startswith(("LOWTIDE_", "ANTHR
     del os.environ[_name]
 os.environ["LOWTIDE_ONLY_LOOPBACK"] = "1"  # the transport refuses every other host
 for _name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
-    os.environ[_name] = os.path.join(HOME, _name.lower())
+    os.environ[_name] = f"{HOME}/{_name.lower()}"
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("ci", deadline=None, max_examples=80, print_blob=True, suppress_health_check=_SLOW)

@@ -56,7 +56,7 @@ class PostgresServer:
             cwd=self._folder,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 one call to the kernel, before any thread of ours
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()

@@ -265,7 +265,7 @@ def test_blocks_are_kept_and_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert reads == before
     reader.read(places[0])  # long forgotten
     assert reads > before
-    assert len(os.listdir("/proc/self/fd")) < 200
+    assert len(list(Path("/proc/self/fd").iterdir())) < 200
     reader.close()
 
 

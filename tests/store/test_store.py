@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -171,7 +171,7 @@ def test_two_processes_may_open_a_new_store_at_once(home: Home) -> None:
 
 
 def test_a_write_is_all_or_nothing(store: Store) -> None:
-    with pytest.raises(KeyError), store.write() as tx:
+    with pytest.raises(KeyError), store.write() as tx:  # noqa: PT012 the transaction is what is tested
         books.open_account(tx, PAYEE, None)
         raise KeyError
     with store.read() as tx:
@@ -228,7 +228,7 @@ def test_a_store_of_one_money_refuses_the_other(
 ) -> None:
     store.set_money(simulated=first)
     store.set_money(simulated=first)
-    with pytest.raises(StoreUnusable, match="holds (simulated|real) money") as refused:
+    with pytest.raises(StoreUnusable, match=r"holds (simulated|real) money") as refused:
         reopened().set_money(simulated=second)
     assert "--store" in refused.value.hint
 
@@ -307,7 +307,7 @@ def test_a_store_kept_busy_for_too_long_is_said_to_be_so(sqlite_home: Home, monk
 
 
 @pytest.fixture
-def full(sqlite_home: Home) -> Iterator[Store]:
+def full(sqlite_home: Home) -> Store:
     """A store whose disk holds little more than the schema."""
     store = sqlite_home.open()
     add_run(store, 3)
@@ -315,11 +315,11 @@ def full(sqlite_home: Home) -> Iterator[Store]:
         pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
     with store.write() as tx:
         tx.exec_driver_sql(f"PRAGMA max_page_count={pages + 3}")
-    yield store
+    return store
 
 
 def test_a_full_disk_is_said_to_be_full_and_nothing_is_lost(full: Store, sqlite_home: Home) -> None:
-    with pytest.raises(StoreUnusable, match="the disk is full") as refused, full.write() as tx:
+    with pytest.raises(StoreUnusable, match="the disk is full") as refused, full.write() as tx:  # noqa: PT012 as above
         books.write_account(tx, books.Account(account_id=PAYEE, limit=None, spent=5))  # type: ignore[attr-defined]
         shards.set_all(tx, PLAN, state="trying", was=["pending"])
         for number in range(2000):

@@ -116,7 +116,7 @@ def test_a_simulator_that_is_gone_does_not_keep_us_from_leaving() -> None:
 
 def test_what_is_no_simulator_is_said_to_be_none() -> None:
     time = SimulatorClock(LoopbackTransport(FakeSimulator(status=404), cut=Cut), "me")
-    with pytest.raises(TransportFailed, match="the clock at .* answered 404") as failed:
+    with pytest.raises(TransportFailed, match=r"the clock at .* answered 404") as failed:
         asyncio.run(time.now())
     assert "lowtide simulator" in failed.value.hint
 
