@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -147,8 +149,8 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture
-def start_simulator() -> Iterator[Callable[..., str]]:
+@contextmanager
+def simulators() -> Iterator[Callable[..., str]]:
     """Start simulators; each call gives an address, all are stopped at the end."""
     running: list[subprocess.Popen[str]] = []
 
@@ -168,10 +170,21 @@ def start_simulator() -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def even_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No jitter, so that simulated times are the same each time."""
+def start_simulator() -> Iterator[Callable[..., str]]:
+    """Start simulators for one test."""
+    with simulators() as start:
+        yield start
+
+
+@pytest.fixture
+def even_chance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No jitter and one time zone, so that simulated times are the same each time and everywhere."""
     monkeypatch.setattr("lowtide.clock.Chance.chance", lambda self: 0.5)
     monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture
@@ -181,6 +194,26 @@ def desk(folder: Path, start_simulator: Callable[..., str], even_chance: None) -
     made = Desk(folder, {"LOWTIDE_SIMULATOR": address, "LOWTIDE_STORE": "store", "LOWTIDE_POLL_SECONDS_MIN": "60"})
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def finished() -> Iterator[Desk]:
+    """A desk with one run that is over, made once; ``done`` gives copies of it."""
+    path = Path(tempfile.mkdtemp(prefix="lt-", dir="/tmp"))
+    with simulators() as start, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lowtide.clock.Chance.chance", lambda self: 0.5)
+        address = start("--results-delay", "600")
+        made = Desk(path, {"LOWTIDE_SIMULATOR": address, "LOWTIDE_STORE": "store", "LOWTIDE_POLL_SECONDS_MIN": "60"})
+        assert made("run", made.requests(4), "--yes", "-q").code == 0
+        yield made
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def done(finished: Desk, folder: Path, even_chance: None) -> Desk:
+    """A desk with one run that is over. Its simulator is shared: look, and send nothing."""
+    shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
+    return Desk(folder, dict(finished.environment))
 
 
 @pytest.fixture

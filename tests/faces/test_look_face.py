@@ -12,13 +12,6 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 
-@pytest.fixture
-def done(desk):
-    """A desk with one run that is over."""
-    assert desk("run", desk.requests(4), "--yes", "-q").code == 0
-    return desk
-
-
 def test_nothing_yet(desk, snapshot: SnapshotAssertion) -> None:
     assert str(desk("status")) == snapshot
 
@@ -132,7 +125,8 @@ def test_settings_say_where_they_are_from_and_no_secret(empty_desk, snapshot: Sn
     assert str(said) == snapshot
 
 
-def test_batches_of_other_programs_are_listed_and_adopted(done, snapshot: SnapshotAssertion) -> None:
+def test_batches_of_other_programs_are_listed_and_adopted(desk, snapshot: SnapshotAssertion) -> None:
+    done = desk
     address = done.environment["LOWTIDE_SIMULATOR"]
     body = {"requests": [{"custom_id": "theirs", "params": {"model": "claude-haiku-4-5", "max_tokens": 50,
             "messages": [{"role": "user", "content": "Hello"}]}}]}  # fmt: skip
