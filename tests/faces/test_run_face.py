@@ -142,19 +142,30 @@ def test_canceling_keeps_what_was_bought(folder, start_simulator, even_chance, d
 def test_a_signal_leaves_safely_and_says_how_to_come_back(
     start_simulator, desk, number, snapshot: SnapshotAssertion
 ) -> None:
-    desk.environment["LOWTIDE_SIMULATOR"] = start_simulator(
-        "--clock", "scaled", "--speed", "60", "--results-delay", "50000"
-    )
+    desk.environment["LOWTIDE_SIMULATOR"] = start_simulator("--clock", "system", "--results-delay", "50000")
     process = desk.process("run", desk.requests(4), "--yes")
     told = _wait_for(process, "accepted")
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=20)  # it sleeps for a minute, and wakes
     assert process.returncode == 130
     assert "Traceback" not in told + err
     assert "Leaving. What was submitted goes on at the provider; come back with: lowtide run r_" in err
     assert out == ""
     report = desk("status", desk.run_id(), "--json").objects[0]
     assert (report["state"], report["worked_on"]) == ("active", False)
+
+
+def test_who_only_looks_does_not_hold_the_clock(desk) -> None:
+    assert desk("run", desk.requests(6), "--cap", "0.0021", "-q").code == 6
+    watching = desk.process("status", desk.run_id(), "--watch")
+    assert watching.stdout is not None
+    watching.stdout.readline()
+    running = desk.process("run", desk.requests(2, name="other.jsonl"), "--yes", "-q")
+    assert running.wait(30) == 0
+    assert watching.poll() is None
+    watching.send_signal(signal.SIGINT)
+    watching.communicate(timeout=20)
+    assert watching.returncode == 130
 
 
 def _wait_for(process: "subprocess.Popen[str]", word: str) -> str:
