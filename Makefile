@@ -65,10 +65,10 @@ test: setup $(SDK_VENVS) ## every test on both cores, with branch coverage
 		--include="$(subst $(space),$(comma),$(strip $(BELOW)))"
 
 sim: setup ## seeded lives in virtual time; more of them: make sim N=10000
-	LIVES=$(or $(N),500) $(BIN)/pytest -n 2 tests/simulation
+	LOWTIDE_LIVES=$(or $(N),500) $(BIN)/pytest -n 2 tests/simulation
 
 crash: setup ## kill -9 a real process on a real file; more of it: make crash N=1000
-	KILLS=$(or $(N),100) $(BIN)/pytest -n 2 -s tests/crash
+	LOWTIDE_KILLS=$(or $(N),100) $(BIN)/pytest -n 2 -s tests/crash
 
 bench: setup ## measure against a bare loop in the same run; rewrites bench/RESULTS.json
 	$(BIN)/python bench/run.py
