@@ -6,8 +6,10 @@ After the first release a change of the schema is a new migration by hand, and t
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Literal
 
 from alembic.autogenerate import produce_migrations, render_python_code
+from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
@@ -30,7 +32,7 @@ def upgrade() -> None:
     '''
 
 
-def _render(kind: str, item: object, _context: object) -> str | bool:
+def _render(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:  # noqa: ANN401 alembic's own signature
     return "sa.String(length=27)" if kind == "type" and isinstance(item, Instant) else False
 
 
