@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import shutil
+import sqlite3
 import tempfile
 import threading
 from collections import Counter, defaultdict
@@ -42,12 +43,24 @@ from lowtide_simulator.world import Turnaround, World, WorldOptions
 MODEL = "claude-haiku-4-5"
 TURNS_MAX = 4000
 STRANGER = "someone-else"
+COMPILED: dict = {}
 
 
 @lru_cache
 def catalog() -> Catalog:
     """Read the price files once: a life has many processes."""
     return load_catalog(read_settings({}, {}, Path("/")))
+
+
+@lru_cache
+def fresh_store() -> bytes:
+    """A store that was just made, to be copied: a life need not migrate one."""
+    with tempfile.TemporaryDirectory() as folder:
+        Store(Path(folder), durable=False).open().close()
+        with sqlite3.connect(Path(folder) / "store.db") as database:
+            database.execute("pragma wal_checkpoint(truncate)")
+        database.close()
+        return (Path(folder) / "store.db").read_bytes()
 
 
 class Crash(BaseException):
@@ -155,7 +168,7 @@ class Life:
             WorldOptions(
                 **{
                     "seed": self.seed,
-                    "turnaround": Turnaround.parse("20-4000"),
+                    "turnaround": Turnaround.parse("20-1200"),
                     "faults": self.rules,
                     **self.options,
                 }
@@ -166,17 +179,28 @@ class Life:
         self.lives = 0
         self.run_id: RunId | None = None
         (self.folder / "in.tree").write_text("tree")
+        (self.folder / "store").mkdir()
+        (self.folder / "store" / "store.db").write_bytes(fresh_store())
 
     # one process after another
 
     def engine(self) -> Engine:
         self.lives += 1
         settings = read_settings(
-            {"simulator": "http://127.0.0.1:1", "store": str(self.folder / "store"), **self.settings},
+            {
+                "simulator": "http://127.0.0.1:1",
+                "store": str(self.folder / "store"),
+                "poll_seconds_min": 60,
+                "poll_seconds_max": 1800,
+                **self.settings,
+            },
             {"HOME": str(self.folder)},
             self.folder,
         )
         store = Store(self.folder / "store", durable=False, on_write=self._on_write).open()
+        # Every process of a life writes the same statements: what one has compiled the next may use.
+        store._writing = store._writing.execution_options(compiled_cache=COMPILED)
+        store._reading = store._reading.execution_options(compiled_cache=COMPILED)
         store.set_money(simulated=True)
         transport = LoopbackTransport(self.app, cut=ConnectionCut)
         engine = Engine(
@@ -397,7 +421,7 @@ def seeded(seed: int) -> Life:
         seed=seed,
         widths=widths,
         cap_share=chance.choice([None, 0.0, 0.3, 1.0]),
-        crash_chance=chance.choice([0.0, 0.005, 0.01, 0.02, 0.04]),
+        crash_chance=chance.choice([0.0, 0.004, 0.01, 0.02]),
         rules=msgspec.convert(picked, tuple[Rule, ...]),
         options={"errored_share": chance.choice([0.0, 0.1]), "expired_share": chance.choice([0.0, 0.1])},
         settings={"batch_requests_max": chance.choice([100_000, 2, 3])},

@@ -1,0 +1,196 @@
+"""Attacks on the promises: each test here once broke one, or shows that it holds where breaking it seemed easy.
+
+The lives are small and stepped by hand: what a user, another process or a strange reply does between two turns.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from life import MODEL, Crash, Life
+from sqlalchemy import select
+
+from lowtide.dispatch import RunState
+from lowtide.engine import Engine
+from lowtide.errors import TransportFailed
+from lowtide.store import books, runs
+from lowtide.store.schema import BATCHES, EVENTS, HOLDS, REQUESTS, SHARDS
+from lowtide.testing import LoopbackTransport
+from lowtide.wire import HttpCall, HttpReply
+from lowtide.workload import WorkloadOptions
+from lowtide_simulator.faults import ConnectionCut, Rule
+from lowtide_simulator.world import Turnaround
+
+Tamper = Callable[[HttpCall, Callable[[], Awaitable[HttpReply]]], Awaitable[HttpReply]]
+
+
+class Tampered(LoopbackTransport):
+    """A door at which somebody meddles with calls and replies."""
+
+    def __init__(self, life: Life, tamper: Tamper) -> None:
+        super().__init__(life.app, cut=ConnectionCut)
+        self._tamper = tamper
+
+    async def send(self, call: HttpCall, upload: object = None) -> HttpReply:
+        return await self._tamper(call, lambda: super(Tampered, self).send(call, upload))
+
+
+def rules(*said: dict) -> tuple[Rule, ...]:
+    return msgspec.convert(list(said), tuple[Rule, ...])
+
+
+async def begin(life: Life, engine: Engine, **said: object) -> str:
+    """Plan and start the life's run."""
+    life.current = engine
+    planned = await engine.plan(life.folder / "in.tree", options=WorkloadOptions(model=MODEL))
+    life.run_id = await engine.start_run(
+        planned.plan.plan_id, cap=said.get("cap"), out=life.folder / "out", fresh=True
+    )
+    return life.run_id
+
+
+async def until(engine: Engine, run_id: str, done: Callable[[], bool], turns: int = 500) -> None:
+    """Take turns, sleeping as the worker does, until something is so."""
+    worker = engine.worker([run_id])
+    worker._prepare()
+    for _ in range(turns):
+        if done():
+            return
+        turn = await worker.turn()
+        if not turn.commands:
+            now = await engine.clock.now()
+            await engine.clock.sleep_until(min(turn.wake_at or now, now + timedelta(minutes=5)))
+    raise AssertionError("it never came to that")
+
+
+def rows(engine: Engine, query: object) -> list:
+    with engine.store.read() as tx:
+        return list(tx.execute(query).all())
+
+
+def batch_states(engine: Engine) -> list[str]:
+    return [row.state for row in rows(engine, select(BATCHES).order_by(BATCHES.c.batch_id))]
+
+
+def posts(life: Life, path: str) -> int:
+    return sum(1 for line in life.world.log if line.method == "POST" and line.path == path)
+
+
+def live(body: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(body())
+
+
+# --- the door ---
+
+
+def test_a_shard_given_up_before_it_was_sent_leaves_the_queue():
+    """A canceled run's unsent shard once counted as queued for ever: the runs after it starved in silence."""
+    life = Life(seed=31, widths=(6,), settings={"queued_requests_max": 5})
+
+    async def body() -> None:
+        engine = life.engine()
+        run_id = await begin(life, engine)
+        await until(engine, run_id, lambda: batch_states(engine) == ["planned"])
+        await engine.cancel(run_id)
+        await engine.worker([run_id]).work()
+        assert (await engine.run_report(run_id)).state == "canceled"
+        with engine.store.read() as tx:
+            assert runs.known_door(tx, engine.hands().door).queued_requests == 0
+        engine.store.close()
+
+    live(body)
+    life.bury()
+
+
+# --- real-time calls ---
+
+
+def test_a_reply_that_no_api_wrote_is_a_doubt():
+    """A proxy's 502 to a real-time call: the API behind it did the work and bills it, so its hold stays, by name."""
+    life = Life(seed=32, widths=(4,))
+    met = []
+
+    async def proxy(call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        reply = await go()
+        if call.path == "/v1/messages" and not met:
+            met.append(call)
+            return HttpReply(status=502, headers={}, body=b"<html>Bad Gateway</html>")
+        return reply
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Tampered(life, proxy)
+        run_id = await begin(life, engine)
+        await engine.worker([run_id]).work()
+        report = await engine.run_report(run_id)
+        assert report.answered == 4
+        assert set(report.nothing_bought) == {"doubt"}
+        engine.store.close()
+        life.judge(report)
+
+    live(body)
+    life.bury()
+
+
+def test_an_answer_that_cannot_be_read_is_a_doubt():
+    """A 200 with a garbled body was bought: it must not vanish from the books."""
+    life = Life(seed=33, widths=(4,))
+    met = []
+
+    async def garbler(call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        reply = await go()
+        if call.path == "/v1/messages" and not met:
+            met.append(call)
+            return HttpReply(status=200, headers=reply.headers, body=reply.body.replace(b'"usage"', b'"usaqe"'))
+        return reply
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Tampered(life, garbler)
+        run_id = await begin(life, engine)
+        await engine.worker([run_id]).work()
+        report = await engine.run_report(run_id)
+        assert report.answered == 4
+        assert set(report.nothing_bought) == {"doubt"}
+        engine.store.close()
+        life.judge(report)
+
+    live(body)
+    life.bury()
+
+
+def test_real_time_replies_that_are_always_lost_stop_the_run():
+    """A proxy that cuts every long call: each try may be billed, so the run pauses after a few, and says why."""
+    life = Life(seed=34, widths=(4,))
+
+    async def cutter(call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        reply = await go()
+        if call.path == "/v1/messages":
+            raise TransportFailed("no answer to POST /v1/messages: cut", sent=True)
+        return reply
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Tampered(life, cutter)
+        run_id = await begin(life, engine)
+        await asyncio.wait_for(engine.worker([run_id], on_turn=_stop_after(200)).work(), 30)
+        report = await engine.run_report(run_id)
+        assert report.state == "paused"
+        assert posts(life, "/v1/messages") <= 3
+        engine.store.close()
+
+    live(body)
+    life.bury()
+
+
+def _stop_after(most: int) -> Callable[[object], None]:
+    turns = 0
+
+    def count(_turn: object) -> None:
+        nonlocal turns
+        turns += 1
+        assert turns < most, "turns without end"
+
+    return count
