@@ -423,9 +423,8 @@ def _send_more(run: KnownRun, still_open: list[KnownShard], this: _Round) -> Ite
     elif run.untested:
         refused = next((kind for kind in run.untested if kind.refusals >= this.rules.refusals_max), None)
         if refused is not None:
-            yield Pause(
-                run_id=run.run_id, reason=f"the first {refused.refusals} requests of kind {refused.kind} were refused"
-            )
+            said = f"the first {refused.refusals} requests of kind {refused.kind} were refused or lost"
+            yield Pause(run_id=run.run_id, reason=said)
         elif not any(shard.route == "realtime" for shard in still_open):
             yield TryFirst(run_id=run.run_id, kind=run.untested[0])
     elif run.account.headroom is not None and run.next_ceiling > run.account.headroom:

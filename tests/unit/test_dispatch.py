@@ -186,7 +186,7 @@ WORLDS: dict[str, tuple[KnownRun, tuple[Command, ...]]] = {
     ),
     "refused three times pauses": (
         waiting(untested=(KIND, replace(KIND, kind="summary", refusals=3))),
-        (pause("the first 3 requests of kind summary were refused"),),
+        (pause("the first 3 requests of kind summary were refused or lost"),),
     ),
     # the budget
     "the next fits to the nano": (waiting(limit=20, held=10), (PACK,)),

@@ -92,10 +92,18 @@ def _run(row: Row[Any]) -> RunRow:
 
 
 def set_state(
-    tx: Transaction, run_id: RunId, state: RunState, *, reason: str = "", ended_at: datetime | None = None
-) -> None:
-    """Move a run to another state, with the reason."""
-    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(state=state, reason=reason, ended_at=ended_at))
+    tx: Transaction,
+    run_id: RunId,
+    state: RunState,
+    *,
+    reason: str = "",
+    ended_at: datetime | None = None,
+    only_from: frozenset[RunState] = OPEN_RUNS,
+) -> bool:
+    """Move a run to another state, with the reason; False when it is in none of ``only_from`` by now."""
+    where = (RUNS.c.run_id == run_id) & RUNS.c.state.in_([*only_from])
+    moved = tx.execute(RUNS.update().where(where).values(state=state, reason=reason, ended_at=ended_at))
+    return bool(moved.rowcount == 1)
 
 
 def set_wave(tx: Transaction, run_id: RunId, wave: int) -> None:
@@ -261,6 +269,7 @@ def known_door(tx: Transaction, provider: str) -> KnownDoor:
         .where(
             BATCHES.c.provider + ":" + RUNS.c.credential == provider,  # a door is a provider's account
             BATCHES.c.role != Role.SUSPECT,
+            SHARDS.c.state != AttemptState.DROPPED,  # the batch of a shard that was given up stays planned for ever
             BATCHES.c.state.in_(
                 [
                     BatchState.PLANNED,

@@ -7,20 +7,20 @@ about, so its hold stays as spent under the name ``doubt`` and the request is se
 from lowtide import points
 from lowtide.attempt import AttemptEvent, AttemptState, next_state
 from lowtide.catalog import Lane
-from lowtide.dispatch import Call, Doubt, RunState, TryFirst
+from lowtide.dispatch import Call, Doubt, TryFirst
 from lowtide.errors import TransportFailed
 from lowtide.estimate import estimate_input, estimate_output
 from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
 from lowtide.packing import ShardId, pack_members, unpack_members
 from lowtide.providers import ApiError, BodyFacts
-from lowtide.result import Errored, Outcome, Retry, Succeeded, outcome_name
+from lowtide.result import Billed, Errored, Outcome, Retry, Succeeded, outcome_name, refusal
 from lowtide.retry import again, wait
 from lowtide.store import Transaction, books, runs, shards
 from lowtide.store.books import Settlement
 from lowtide.store.runs import RunRow
 from lowtide.store.shards import Body, Landed, ShardRow
-from lowtide.worker.hands import Hands, payer
+from lowtide.worker.hands import Hands, pause, payer
 from lowtide.worker.settling import price, request_state
 
 
@@ -55,7 +55,7 @@ async def try_first(hands: Hands, run: RunRow, command: TryFirst) -> None:
             at=now,
         )
         if hold_id is None:
-            runs.set_state(tx, run.run_id, RunState.PAUSED, reason="at its cap")
+            pause(tx, run, "at its cap")
             runs.note(tx, run.run_id, now, "paused at its cap: the first request does not fit")
             return
         row = ShardRow(
@@ -98,7 +98,9 @@ async def call(hands: Hands, run: RunRow, command: Call) -> None:
         return
     points.reached("try.after_reply")
     outcome = hands.codec.decode_message(status=reply.status, headers=reply.headers, body=reply.body)
-    if isinstance(outcome, ApiError):
+    if _may_be_bought(outcome):
+        await _unread(hands, run, row, f"the reply to {row.shard_id} cannot be read (HTTP {reply.status})")
+    elif isinstance(outcome, ApiError):
         await _refused(hands, run, row, body, outcome)
     else:
         await _answered(hands, run, row, body, outcome)
@@ -122,6 +124,25 @@ def _write_doubt(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow) -> N
     books.rename_hold(tx, row.hold_id, Reason.DOUBT)
     shards.set_requests(hands.store, tx, run.plan_id, row.members.tolist(), state="retry", was="trying")
     shards.count_try(tx, run.plan_id, row.members[0])
+    # Each doubt may be money: where replies are always lost, the run pauses after as many as refusals.
+    body = next(shards.bodies(hands.store, row.plan_id, row.members))
+    runs.refuse_kind(tx, run.plan_id, body.kind, body.model)
+
+
+def _may_be_bought(outcome: Outcome | ApiError) -> bool:
+    """Say whether a reply leaves open if the answer was made and billed: it came from a proxy, or cannot be read."""
+    if isinstance(outcome, ApiError):
+        return outcome.refusal.retry is Retry.AFTER_RECONCILE
+    return isinstance(outcome, Errored) and refusal(outcome.code).billed is not Billed.NO
+
+
+async def _unread(hands: Hands, run: RunRow, row: ShardRow, text: str) -> None:
+    """A reply that tells nothing is as good as lost (promise 3)."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        runs.note(tx, run.run_id, now, f"{text}: its hold counts as spent", level="warning")
+        hands.stay_away(tx, now)
+        _write_doubt(hands, tx, run, row)
 
 
 async def _no_reply(hands: Hands, run: RunRow, row: ShardRow, error: TransportFailed) -> None:
@@ -178,7 +199,7 @@ async def _answered(hands: Hands, run: RunRow, row: ShardRow, body: Body, outcom
             )
             if alarm(verdict):
                 verdict_note = f"the first request cost more than its ceiling: {body.model} is stopped"
-                runs.set_state(tx, run.run_id, RunState.PAUSED, reason=verdict_note)
+                pause(tx, run, verdict_note)
             runs.pass_kind(tx, run.plan_id, row.kind, body.model)
         else:
             runs.refuse_kind(tx, run.plan_id, row.kind, body.model)
