@@ -428,11 +428,10 @@ class Engine:
     async def resume(self, run_id: str) -> None:
         """Let a paused run go on: its reason may be gone."""
         run = self._run(run_id)
-        if run.state is not RunState.PAUSED:
-            return
         now = await self.clock.now()
         with self.store.write() as tx:
-            runs.set_state(tx, run.run_id, RunState.ACTIVE)
+            if not runs.set_state(tx, run.run_id, RunState.ACTIVE, only_from=frozenset({RunState.PAUSED})):
+                return
             runs.forget_refusals(tx, run.plan_id)
             runs.welcome_back(tx, f"{self.codec.provider}:{self.settings.credential}")
             runs.note(tx, run.run_id, now, "resumed")
@@ -441,12 +440,11 @@ class Engine:
         """Ask a run to stop for good: what is at the provider is canceled, what was bought is kept and booked."""
         run = self._run(run_id)
         now = await self.clock.now()
-        if run.state not in OPEN_RUNS:
-            return run.state
         with self.store.write() as tx:
-            runs.set_state(tx, run.run_id, RunState.CANCELING, reason="canceled by its user")
-            runs.note(tx, run.run_id, now, "canceling")
-        return RunState.CANCELING
+            if runs.set_state(tx, run.run_id, RunState.CANCELING, reason="canceled by its user"):
+                runs.note(tx, run.run_id, now, "canceling")
+                return RunState.CANCELING
+        return self._run(run_id).state
 
     async def retry(self, run_id: str) -> tuple[int, int]:
         """Send again what failed and can succeed. Gives how many go out again, and how many can never succeed."""
@@ -458,7 +456,8 @@ class Engine:
         with self.store.write() as tx:
             again, hopeless = shards.send_again(tx, run.plan_id, never)
             if again:
-                runs.set_state(tx, run.run_id, RunState.ACTIVE)
+                anywhere = frozenset(RunState) - {RunState.CANCELING}
+                runs.set_state(tx, run.run_id, RunState.ACTIVE, only_from=anywhere)
                 runs.forget_refusals(tx, run.plan_id)
             runs.note(tx, run.run_id, now, f"{again} requests go out again, {hopeless} can never succeed")
         return again, hopeless

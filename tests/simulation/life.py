@@ -5,7 +5,6 @@ life. Nothing here sleeps.
 """
 
 import asyncio
-import os
 import random
 import shutil
 import sqlite3
@@ -30,7 +29,7 @@ from lowtide.money import Nanos
 from lowtide.reports import RunReport
 from lowtide.request import Neutral, Request, RequestKey
 from lowtide.settings import load_catalog, read_settings
-from lowtide.store import Store, books
+from lowtide.store import Store, _machine, books
 from lowtide.store.schema import ATTEMPTS, HOLDS, REQUESTS, SHARDS, TRANSFERS
 from lowtide.testing import LoopbackTransport
 from lowtide.workload import Answer, Answers, Delivery, Document, LaterWave, Scope, WorkloadOptions
@@ -213,7 +212,7 @@ class Life:
             environment={},
         )
         # A name whose process is certainly gone once we crashed: its claims are free at once.
-        engine._worker_name = f"{os.uname().nodename[:16]}:{4194304 + self.lives}:1:{self.lives}"
+        engine._worker_name = f"{_machine()}:{4194304 + self.lives}:1:{self.lives}"
         return engine
 
     def _on_write(self, when: str) -> None:

@@ -6,6 +6,7 @@ beginning, so two processes wait for each other and never see half of anything.
 """
 
 import fcntl
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -229,11 +231,13 @@ class Store:
 
         with os.fdopen(os.open(self.folder / "migration.lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if self._version() == SCHEMA:
-                return
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             with self._writing.connect() as connection:
+                if not self.is_sqlite:  # the file keeps out processes of one folder, this those of other machines
+                    connection.execute(text("select pg_advisory_xact_lock(718281828)"))
+                if self._version() == SCHEMA:
+                    return
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
 
@@ -290,15 +294,27 @@ def _address(url: str) -> URL:
 
 def worker_name(clock_id: str) -> str:
     """Name this process, so that another on the same machine can see whether it still lives."""
-    return f"{os.uname().nodename[:16]}:{os.getpid()}:{_started(os.getpid())}:{clock_id}"[:40]
+    return f"{_machine()}:{os.getpid()}:{_started(os.getpid())}:{clock_id}"[:40]
 
 
 def worker_is_dead(name: str) -> bool:
     """Say whether a worker certainly died: it ran on this machine and its process is gone. Unknown is not dead."""
     host, pid, started, _ = [*name.split(":"), "", "", "", ""][:4]
-    if host != os.uname().nodename[:16] or not pid.isdigit():
+    if host != _machine() or not pid.isdigit():
         return False
     return _started(int(pid)) != started
+
+
+@cache
+def _machine() -> str:
+    """Name this machine, this boot and this space of process ids: containers on one machine do not see each other."""
+    known = [os.uname().nodename]
+    for path in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")):
+        try:
+            known.append(str(path.readlink()) if path.is_symlink() else path.read_text())
+        except OSError:
+            known.append("")
+    return hashlib.sha256("|".join(known).encode()).hexdigest()[:12]
 
 
 def _started(pid: int) -> str:

@@ -17,7 +17,7 @@ from lowtide.store import plans, runs, shards
 from lowtide.store.books import find_account, open_account
 from lowtide.store.runs import RunRow
 from lowtide.worker import collecting, delivering, polling, realtime, sending, waves
-from lowtide.worker.hands import LEASE, Hands, payer
+from lowtide.worker.hands import LEASE, Hands, pause, payer
 
 __all__ = ["Hands", "Turn", "Worker"]
 
@@ -204,7 +204,7 @@ class Worker:
     async def _pause(self, run: RunRow, command: dispatch.Pause) -> None:
         now = await self.hands.clock.now()
         with self.hands.store.write() as tx:
-            runs.set_state(tx, run.run_id, RunState.PAUSED, reason=command.reason)
+            pause(tx, run, command.reason)
             runs.note(tx, run.run_id, now, f"paused: {command.reason}", level="warning")
 
 

@@ -26,7 +26,7 @@ from lowtide.store.runs import RunRow
 from lowtide.store.segments import SegmentWriter
 from lowtide.store.shards import BatchRow, Landed, ShardRow
 from lowtide.worker import adopting, sending
-from lowtide.worker.hands import Hands, payer
+from lowtide.worker.hands import Hands, pause, payer
 from lowtide.worker.reading import result_lines
 from lowtide.worker.settling import price, request_state
 
@@ -142,7 +142,7 @@ async def _write_block(hands: Hands, this: _Collection) -> None:
             shards.set_batch(tx, this.batch.batch_id, verified=True)
         if alarm(verdict):
             reason = f"shard {this.shard.shard_id} cost more than its ceiling: its models are stopped"
-            runs.set_state(tx, this.run.run_id, RunState.PAUSED, reason=reason)
+            pause(tx, this.run, reason)
             runs.note(tx, this.run.run_id, now, reason, level="alarm")
         for note in sorted(this.notes):
             runs.note(tx, this.run.run_id, now, note, level="alarm")

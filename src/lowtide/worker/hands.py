@@ -74,8 +74,7 @@ class Hands:
         with self.store.write() as tx:
             if isinstance(error, ApiError) and final and error.status != 404:
                 reason = f"{self.codec.provider} refuses: {error.message} ({error.status} {error.code})"
-                if run.state is RunState.ACTIVE:
-                    runs.set_state(tx, run.run_id, RunState.PAUSED, reason=reason)
+                pause(tx, run, reason)
                 runs.note(tx, run.run_id, now, reason, level="warning")
             self.stay_away(tx, now, error.retry_after_seconds if isinstance(error, ApiError) else None)
 
@@ -101,3 +100,9 @@ class Hands:
 def payer(run: RunRow) -> AccountId:
     """Name the account that pays for a run."""
     return AccountId(f"run:{run.run_id}")
+
+
+def pause(tx: Transaction, run: RunRow, reason: str) -> bool:
+    """Pause a run that is active; one that its user cancels stays so."""
+    active = frozenset({RunState.ACTIVE})
+    return runs.set_state(tx, run.run_id, RunState.PAUSED, reason=reason, only_from=active)

@@ -55,10 +55,11 @@ async def pack_shard(hands: Hands, run: RunRow, command: PackShard) -> None:
     with hands.store.write() as tx:
         account = books.find_account(tx, payer(run), lock=True)
         assert account is not None
+        room = hands.dispatch_rules.queued_requests_max - runs.known_door(tx, hands.door).queued_requests
         packed = pack(
             shards.candidates(tx, run),
             ShardLimits(
-                requests_max=min(limits.requests_max, hands.dispatch_rules.shard_requests_max),
+                requests_max=min(limits.requests_max, hands.dispatch_rules.shard_requests_max, room),
                 bytes_max=limits.bytes_max - len(hands.codec.batch_open()) - len(hands.codec.batch_close()),
                 line_overhead_bytes=hands.codec.batch_line_length(
                     custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=False

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from lowtide import points
-from lowtide.dispatch import MakeWave, PlanId, RunState
+from lowtide.dispatch import MakeWave, PlanId
 from lowtide.errors import NotFound
 from lowtide.providers import Codec
 from lowtide.request import Request, RequestKey
@@ -18,7 +18,7 @@ from lowtide.result import Succeeded
 from lowtide.spool import Scales, seal, spool
 from lowtide.store import Store, answers, plans, runs
 from lowtide.store.runs import RunRow
-from lowtide.worker.hands import Hands
+from lowtide.worker.hands import Hands, pause
 from lowtide.workload import Answer, Scope, Workload
 
 ANSWERS_KEPT = 2000
@@ -120,7 +120,7 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
     with hands.store.write() as tx:
         if made.problems:
             reason = f"wave {command.wave + 1} cannot be made: {made.problems[0]}"
-            runs.set_state(tx, run.run_id, RunState.PAUSED, reason=reason)
+            pause(tx, run, reason)
             runs.note(tx, run.run_id, now, reason, level="alarm")
             return
         seal(tx, run.plan_id, command.wave, made)
