@@ -6,7 +6,7 @@ counts as spent, until somebody settles it (promise 3).
 
 from enum import StrEnum
 
-from lowtide.batch import ImpossibleEvent
+from lowtide.errors import ImpossibleEvent
 
 
 class AttemptState(StrEnum):

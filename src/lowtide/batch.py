@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from lowtide.errors import ImpossibleEvent
+
 
 class BatchState(StrEnum):
     """Where a batch stands, as far as we know."""
@@ -77,10 +79,6 @@ TRANSITIONS: dict[tuple[BatchState, BatchEvent], BatchState] = {
     **{(start, BatchEvent.GONE): BatchState.LOST for start in AT_PROVIDER | READABLE},
     **{(start, BatchEvent.PROVED_FOREIGN): BatchState.DOUBTFUL for start in READABLE},
 }
-
-
-class ImpossibleEvent(AssertionError):
-    """An event that the table does not allow: we are wrong, and stop rather than guess."""
 
 
 def next_state(state: BatchState, event: BatchEvent) -> BatchState:

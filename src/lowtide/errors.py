@@ -136,3 +136,7 @@ class ProviderRefused(LowtideError):
     """The provider said no to us, not to one request. Remedy: the provider's own message says which: key, spend limit."""
 
     code = "provider_refused"
+
+
+class ImpossibleEvent(AssertionError):
+    """A life met an event that its table does not allow: we are wrong, and stop rather than guess. Not in the tree."""

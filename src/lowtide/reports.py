@@ -173,9 +173,7 @@ def turnaround(durations: list[timedelta]) -> Turnaround | None:
         return None
     ordered = sorted(durations)
     last = len(ordered) - 1
-    return Turnaround(
-        batches=len(ordered), half=ordered[last // 2], nine_in_ten=ordered[min(last, -(-last * 9 // 10))]
-    )
+    return Turnaround(batches=len(ordered), half=ordered[last // 2], nine_in_ten=ordered[min(last, -(-last * 9 // 10))])
 
 
 def ready(

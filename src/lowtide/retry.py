@@ -16,7 +16,9 @@ class RetryRules:
     downloads_max: int = 4  # whole downloads before a row that never came is given up
     downloads_cut_max: int = 60  # downloads cut before the run pauses and says so
     settle_delay: timedelta = timedelta(seconds=90)  # after a lost create, before it is believed never to have arrived
-    not_found_grace: timedelta = timedelta(minutes=10)  # a 404 after create passes by itself (anthropic-sdk-python#1432)
+    not_found_grace: timedelta = timedelta(
+        minutes=10
+    )  # a 404 after create passes by itself (anthropic-sdk-python#1432)
     poll_min: timedelta = timedelta(seconds=5)
     poll_max: timedelta = timedelta(minutes=5)
 

@@ -37,18 +37,36 @@ class Setting:
 # The table of settings; the reference page of the documentation is made from it.
 SETTINGS: tuple[Setting, ...] = (
     Setting(name="store", default="", help="folder of the store; default: the state folder of your system"),
-    Setting(name="database", default="", help="database address, for a store on PostgreSQL; default: SQLite in the store"),
-    Setting(name="simulator", default="", help="address of a running simulator: its clock, its answers, simulated money"),
+    Setting(
+        name="database", default="", help="database address, for a store on PostgreSQL; default: SQLite in the store"
+    ),
+    Setting(
+        name="simulator", default="", help="address of a running simulator: its clock, its answers, simulated money"
+    ),
     Setting(name="base_url", default="https://api.anthropic.com", help="where the provider is reached"),
-    Setting(name="api_key", default="env:ANTHROPIC_API_KEY", help="where the key is: env:NAME, file:PATH, keyring:SERVICE/USER"),
+    Setting(
+        name="api_key",
+        default="env:ANTHROPIC_API_KEY",
+        help="where the key is: env:NAME, file:PATH, keyring:SERVICE/USER",
+    ),
     Setting(name="credential", default="default", help="name of the key in runs and messages; never the key itself"),
     Setting(name="model", default="claude-sonnet-5-5", help="model of requests that name none"),
     Setting(name="language", default="en", help="language of the shipped prompts"),
     Setting(name="prices", default="", help="price files of your own, separated by a colon"),
-    Setting(name="batch_requests_max", default=100_000, help="requests in one batch, at most (the provider's limit holds too)"),
-    Setting(name="queued_requests_max", default=200_000, help="requests in open batches at most (Anthropic's Start tier)"),
+    Setting(
+        name="batch_requests_max",
+        default=100_000,
+        help="requests in one batch, at most (the provider's limit holds too)",
+    ),
+    Setting(
+        name="queued_requests_max", default=200_000, help="requests in open batches at most (Anthropic's Start tier)"
+    ),
     Setting(name="tries_max", default=4, help="tries of one request, the first included"),
-    Setting(name="settle_delay_seconds", default=90, help="wait after a lost create before it is believed never to have arrived"),
+    Setting(
+        name="settle_delay_seconds",
+        default=90,
+        help="wait after a lost create before it is believed never to have arrived",
+    ),
     Setting(name="poll_seconds_min", default=5, help="seconds between two looks at a young batch"),
     Setting(name="poll_seconds_max", default=300, help="seconds between two looks at an old batch"),
 )
@@ -110,9 +128,7 @@ class Settings:
         )
 
 
-def read_settings(
-    flags: Mapping[str, str | int | None], environment: Mapping[str, str], folder: Path
-) -> Settings:
+def read_settings(flags: Mapping[str, str | int | None], environment: Mapping[str, str], folder: Path) -> Settings:
     """Put the settings together. ``flags`` are those given on the command line (``None``: not given).
 
     Raises: SettingsInvalid with everything that is wrong.

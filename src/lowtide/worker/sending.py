@@ -113,7 +113,7 @@ def _reserve_batch(
     shards.set_requests(hands.store, tx, run.plan_id, packed.again, state="trying", was="retry")
     if packed.fresh_through is not None:
         runs.set_packed(tx, run.run_id, packed.fresh_through)
-    runs.note(tx, run.run_id, now, f"shard {shard_id}: {len(packed.members)} requests reserved for")
+    runs.note(tx, run.run_id, now, f"shard {shard_id}: reserved for {len(packed.members)} requests")
 
 
 async def drop_shard(hands: Hands, run: RunRow, command: DropShard) -> None:

@@ -1,22 +1,15 @@
-"""HttpCall in, HttpReply out: the only file that imports an HTTP client. It never retries and follows no redirect.
-
-Whether a call may be repeated is decided by whoever knows what it costs, never here. A reply that does not come is a
-``TransportFailed`` that says whether the call can have arrived.
-"""
+"""The HTTP client behind ``HttpTransport``: aiohttp, one session a base URL, loaded with the first call."""
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from lowtide.errors import TransportFailed
+from lowtide.transport import Upload
 from lowtide.wire import HttpCall, HttpReply, HttpStream
 
 CONNECT_SECONDS = 20
@@ -25,40 +18,13 @@ CHUNK_BYTES = 1 << 16
 REPLY_BYTES_MAX = 64 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """A body that is streamed: its pieces and its exact length in bytes."""
+class Client:
+    """One session to one base URL."""
 
-    chunks: AsyncIterator[bytes]
-    length: int
-
-
-class Transport(Protocol):
-    """A door to one server."""
-
-    async def send(self, call: HttpCall, upload: Upload | None = None) -> HttpReply:
-        """Make the call and read the whole reply. Raises: TransportFailed."""
-        ...
-
-    def stream(self, call: HttpCall) -> AbstractAsyncContextManager[HttpStream]:
-        """Make the call and read its reply piece by piece. Raises: TransportFailed, also while reading."""
-        ...
-
-    async def close(self) -> None:
-        """Close what is open."""
-        ...
-
-
-class HttpTransport:
-    """The door to one base URL over aiohttp. ``loopback_only`` refuses every other host: a test suite cannot spend."""
-
-    def __init__(self, base_url: str, *, loopback_only: bool = False, connections_max: int = 64) -> None:
-        self._base = base_url.rstrip("/")
+    def __init__(self, base_url: str, *, connections_max: int) -> None:
+        self._base = base_url
         self._session: aiohttp.ClientSession | None = None
         self._connections_max = connections_max
-        host = urlsplit(self._base).hostname or ""
-        if loopback_only and not is_loopback(host):
-            raise TransportFailed(f"only loopback hosts may be called here, not {host}", sent=False)
 
     async def send(self, call: HttpCall, upload: Upload | None = None) -> HttpReply:
         """Make the call and read the whole reply. Raises: TransportFailed."""
@@ -90,9 +56,7 @@ class HttpTransport:
             await self._session.close()
             self._session = None
 
-    async def _chunks(
-        self, call: HttpCall, response: aiohttp.ClientResponse, sent: "_Sent"
-    ) -> AsyncIterator[bytes]:
+    async def _chunks(self, call: HttpCall, response: aiohttp.ClientResponse, sent: "_Sent") -> AsyncIterator[bytes]:
         try:
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 yield chunk
@@ -156,13 +120,3 @@ def _failed(call: HttpCall, base: str, error: BaseException, sent: _Sent) -> Tra
 
 def _lower(response: aiohttp.ClientResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
