@@ -133,6 +133,11 @@ def drop_wave(tx: Transaction, plan_id: str, wave: int) -> None:
     tx.execute(delete(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.wave == wave))
 
 
+def drop_unsealed(tx: Transaction, plan_id: str, sealed_seq: int) -> None:
+    """Forget requests of a wave that was never whole: they are not there, and must not be sent by a later retry."""
+    tx.execute(delete(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.seq > sealed_seq))
+
+
 def insert_wave(tx: Transaction, plan_id: str, wave: int, *, first_seq: int, last_seq: int) -> None:
     """Say that a wave is whole."""
     tx.execute(WAVES.insert().values(plan_id=plan_id, wave=wave, first_seq=first_seq, last_seq=last_seq))

@@ -326,6 +326,12 @@ def landed_ordinals(tx: Transaction, shard_id: str) -> list[int]:
     return list(tx.execute(select(ATTEMPTS.c.ordinal).where(ATTEMPTS.c.shard_id == shard_id)).scalars())
 
 
+def unreadable_ordinals(tx: Transaction, shard_id: str) -> list[int]:
+    """List the ordinals of a shard whose row came and could not be read: they may have been bought."""
+    query = select(ATTEMPTS.c.ordinal).where(ATTEMPTS.c.shard_id == shard_id, ATTEMPTS.c.code == "row_unreadable")
+    return list(tx.execute(query).scalars())
+
+
 def keys_of(tx: Transaction, plan_id: PlanId) -> set[str]:
     """List the keys of a plan: of an adopted batch, at most a hundred thousand."""
     return set(tx.execute(select(REQUESTS.c.key).where(REQUESTS.c.plan_id == plan_id)).scalars())

@@ -204,8 +204,26 @@ async def _landed(hands: Hands, this: _Collection) -> None:
     points.reached("collect.before_landed")
     now = await hands.clock.now()
     with hands.store.write() as tx:
-        _mark_landed(hands, tx, this, now, keep=ZERO)
+        keep, bought = _unseen(tx, this, [])
+        _mark_landed(hands, tx, this, now, keep=keep)
+        if bought:
+            text = f"{bought} rows of shard {this.shard.shard_id} were bought and cannot be read: they stay held"
+            runs.note(tx, this.run.run_id, now, text, level="alarm")
     points.reached("collect.after_landed")
+
+
+def _unseen(tx: Transaction, this: _Collection, missing: list[int]) -> tuple[Nanos, int]:
+    """Say what must stay held: the provider counts more answers as finished than we could read. Gives how many, too.
+
+    Which of the ``missing`` and unreadable rows they are is not known: the dearest are taken.
+    """
+    finished = shards.batch(tx, this.batch.batch_id).succeeded - shards.landed_succeeded(tx, this.shard.shard_id)
+    if finished <= 0:
+        return ZERO, 0
+    ordinals = {*missing, *shards.unreadable_ordinals(tx, this.shard.shard_id)}
+    ceilings = shards.ceilings_of(tx, this.shard.plan_id, [this.shard.members[at] for at in sorted(ordinals)])
+    bought = min(finished, len(ceilings))
+    return Nanos(sum(sorted(ceilings, reverse=True)[:bought])), bought
 
 
 def _mark_landed(hands: Hands, tx: Transaction, this: _Collection, now: datetime, *, keep: Nanos) -> None:
@@ -277,10 +295,7 @@ async def _rows_missing(hands: Hands, this: _Collection) -> None:
 def _give_up_rows(hands: Hands, tx: Transaction, this: _Collection, now: datetime) -> None:
     """Account for rows that never came. What the provider counts as finished was bought: its ceiling stays held."""
     missing = [ordinal for ordinal in range(this.shard.requests) if not this.seen[ordinal]]
-    finished = shards.batch(tx, this.batch.batch_id).succeeded - shards.landed_succeeded(tx, this.shard.shard_id)
-    ceilings = sorted(shards.ceilings_of(tx, this.shard.plan_id, [this.shard.members[at] for at in missing]))
-    bought = max(0, min(finished, len(missing)))
-    keep = Nanos(sum(ceilings[len(ceilings) - bought :])) if bought else ZERO
+    keep, bought = _unseen(tx, this, missing)
     rows = [_missing_row(hands, this, ordinal) for ordinal in missing]
     for start in range(0, len(rows), BLOCK):
         shards.land(
@@ -296,7 +311,7 @@ def _give_up_rows(hands: Hands, tx: Transaction, this: _Collection, now: datetim
         tx,
         this.run.run_id,
         now,
-        f"{len(missing)} rows never came; {bought} of them were bought and stay held",
+        f"{len(missing)} rows never came; {bought} that we have not seen were bought and stay held",
         level="alarm",
     )
 

@@ -61,6 +61,7 @@ async def finish(hands: Hands, run: RunRow, command: Finish) -> None:
     now = await hands.clock.now()
     with hands.store.write() as tx:
         if command.state is RunState.CANCELED:
+            plans.drop_unsealed(tx, run.plan_id, run.sealed_seq)
             shards.set_all(tx, run.plan_id, state="canceled", was=["pending", "trying", "retry"])
         runs.set_state(tx, run.run_id, command.state, ended_at=now)
         runs.note(tx, run.run_id, now, f"run {command.state}")

@@ -122,6 +122,7 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
             reason = f"wave {command.wave + 1} cannot be made: {made.problems[0]}"
             pause(tx, run, reason)
             runs.note(tx, run.run_id, now, reason, level="alarm")
+            plans.drop_wave(tx, run.plan_id, command.wave)  # nothing half done stays
             return
         seal(tx, run.plan_id, command.wave, made)
         runs.set_wave(tx, run.run_id, command.wave)

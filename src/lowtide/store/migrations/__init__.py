@@ -1,0 +1,1 @@
+"""Migrations of the store; the newest is the schema that ``schema.py`` describes."""
