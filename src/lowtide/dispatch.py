@@ -214,7 +214,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookInside:
-    """Read the first result of an ended suspect: whose is it?"""
+    """Read the first result of an ended suspect, to see whose it is."""
 
     run_id: RunId
     shard_id: ShardId

@@ -365,7 +365,7 @@ class Engine:
                     tx,
                     run_id=run_id,
                     plan_id=PlanId(plan_id),
-                    out="" if out is None else str(out.resolve()),
+                    out="" if out is None else str(out.resolve()),  # noqa: ASYNC240 one look at a path
                     credential=self.settings.credential,
                     created_at=now,
                 )

@@ -11,7 +11,7 @@ from lowtide.usage import Usage
 
 
 class Retry(StrEnum):
-    """May it be tried again?"""
+    """Whether it may be tried again."""
 
     NEVER = "never"
     LATER = "later"
@@ -19,7 +19,7 @@ class Retry(StrEnum):
 
 
 class Billed(StrEnum):
-    """Did it cost money?"""
+    """Whether it cost money."""
 
     NO = "no"
     YES = "yes"

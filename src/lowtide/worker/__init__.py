@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import assert_never
 
 from lowtide import dispatch, plan
-from lowtide.dispatch import Command, KnownRun, RunId, RunState, UntestedKind
+from lowtide.dispatch import Command, KnownRun, RunId, UntestedKind
 from lowtide.errors import LeaseLost
 from lowtide.store import plans, runs, shards
 from lowtide.store.books import find_account, open_account
