@@ -4,7 +4,8 @@ The lives are small and stepped by hand: what a user, another process or a stran
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,13 +13,14 @@ import msgspec
 from life import MODEL, Crash, Life
 from sqlalchemy import select
 
+from lowtide import points
 from lowtide.dispatch import RunState
 from lowtide.engine import Engine
 from lowtide.errors import TransportFailed
 from lowtide.store import books, runs
 from lowtide.store.schema import BATCHES, EVENTS, HOLDS, REQUESTS, SHARDS
 from lowtide.testing import LoopbackTransport
-from lowtide.wire import HttpCall, HttpReply
+from lowtide.wire import HttpCall, HttpReply, HttpStream
 from lowtide.workload import WorkloadOptions
 from lowtide_simulator.faults import ConnectionCut, Rule
 from lowtide_simulator.world import Turnaround
@@ -194,3 +196,91 @@ def _stop_after(most: int) -> Callable[[object], None]:
         assert turns < most, "turns without end"
 
     return count
+
+
+# --- results ---
+
+
+class Garbled(Tampered):
+    """A door at which the results of batches are changed on their way."""
+
+    def __init__(self, life: Life, change: Callable[[bytes], bytes]) -> None:
+        async def untouched(_call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+            return await go()
+
+        super().__init__(life, untouched)
+        self._change = change
+
+    @asynccontextmanager
+    async def stream(self, call: HttpCall) -> AsyncIterator[HttpStream]:
+        async with super().stream(call) as reply:
+            body = b"".join([chunk async for chunk in reply.chunks])
+
+            async def chunks() -> AsyncIterator[bytes]:
+                yield self._change(body)
+
+            yield HttpStream(status=reply.status, headers=reply.headers, chunks=chunks())
+
+
+def test_an_answer_in_a_batch_without_usage_stays_held_by_name():
+    """The provider counts it as succeeded and bills it; we cannot say how much: its ceiling stays held."""
+    life = Life(seed=35, widths=(6,))
+    changed = []
+
+    def change(body: bytes) -> bytes:
+        if changed:
+            return body
+        changed.append(1)
+        return body.replace(b'"usage"', b'"usaqe"', 2)
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Garbled(life, change)
+        run_id = await begin(life, engine)
+        await engine.worker([run_id]).work()
+        report = await engine.run_report(run_id)
+        assert report.answered == 6
+        assert set(report.nothing_bought) == {"row_missing"}
+        engine.store.close()
+        life.judge(report)
+
+    live(body)
+    life.bury()
+
+
+# --- waves ---
+
+
+def test_a_wave_that_was_broken_off_is_not_bought_after_cancel_and_retry():
+    """Rows of a half made wave are not there: cancel and retry once sent them, and made the wave once more after that."""
+    life = Life(seed=36, widths=(6, 4))
+
+    async def body() -> None:
+        engine = life.engine()
+        run_id = await begin(life, engine)
+        life.crash_at = {"wave.before_seal": 1}
+        points.stop_with(life._maybe)
+        try:
+            await engine.worker([run_id]).work()
+        except Crash:
+            pass
+        finally:
+            points.stop_with(None)
+        assert life.crashes == 1
+        engine.store.close()
+
+        engine = life.current = life.engine()
+        await engine.cancel(run_id)
+        await engine.worker([run_id]).work()
+        assert (await engine.run_report(run_id)).state == "canceled"
+        await engine.retry(run_id)
+        await engine.resume(run_id)
+        await engine.worker([run_id]).work()
+        report = await engine.run_report(run_id)
+        engine.store.close()
+        bought = [name for batch in life.world.batches.values() for name in batch.columns.custom_ids]
+        assert len(bought) + posts(life, "/v1/messages") <= 10
+        life.judge(report)
+
+    live(body)
+    life.bury()
