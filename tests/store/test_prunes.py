@@ -88,7 +88,7 @@ def test_what_ended_since_stays(store: Store) -> None:
 def test_what_is_open_stays_however_old(store: Store, state: RunState) -> None:
     body, answer = over(store)
     with store.write() as tx:
-        runs.set_state(tx, run(store).run_id, state, ended_at=NOW)
+        runs.set_state(tx, run(store).run_id, state, ended_at=NOW, only_from=frozenset(RunState))
     assert prune(store, 999 * DAY) == prunes.Pruned(runs=0, plans=0, segments=0, bytes=0)
     assert store.body(body) == b"body of p_1"
     assert store.body(answer) == b"answer of p_1"
