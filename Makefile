@@ -60,12 +60,12 @@ check: setup ## all that needs no running: format, lint, types, the house, spell
 
 test: setup $(SDK_VENVS) ## every test on both cores, with branch coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/pytest -n 2 --cov --cov-report=
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=$(BELOW_COVERED) \
 		--include="$(subst $(space),$(comma),$(strip $(BELOW)))"
 
 sim: setup ## seeded lives in virtual time; more of them: make sim N=10000
-	LOWTIDE_LIVES=$(or $(N),500) $(BIN)/pytest -n 2 tests/simulation
+	LOWTIDE_LIVES=$(or $(N),500) $(BIN)/pytest -n 2 --dist worksteal tests/simulation
 
 crash: setup ## kill -9 a real process on a real file; more of it: make crash N=1000
 	LOWTIDE_KILLS=$(or $(N),100) $(BIN)/pytest -n 2 -s tests/crash
