@@ -23,6 +23,7 @@ PlanId = NewType("PlanId", str)
 BatchId = NewType("BatchId", int)
 
 DOWNLOADS_AT_ONCE = 1
+PRICES_CHANGED = "prices changed since the plan was made: plan again"
 
 
 class RunState(StrEnum):
@@ -80,6 +81,12 @@ class KnownShard:
         if any(batch.role in (Role.SUSPECT, Role.DUPLICATE) and not batch.landed for batch in self.batches):
             return True
         return self.state not in (AttemptState.LANDED, AttemptState.DROPPED, AttemptState.DOUBTFUL)
+
+    @property
+    def unsent(self) -> bool:
+        """Say whether it is reserved for and still to be sent."""
+        planned = any(batch.state is BatchState.PLANNED for batch in self.batches)
+        return self.state is AttemptState.RESERVED or (self.state is AttemptState.OUT and planned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +328,8 @@ def next_commands(runs: Iterable[KnownRun], door: KnownDoor, rules: DispatchRule
     this = _Round(now=now, door=door, rules=rules)
     for run in runs:
         before = len(this.commands)
+        if run.state is RunState.ACTIVE and not run.prices_hold and any(shard.unsent for shard in run.shards):
+            this.commands.append(Pause(run_id=run.run_id, reason=PRICES_CHANGED))
         for shard in run.shards:
             this.commands.extend(_for_shard(run, shard, this))
         this.commands.extend(_poll(run, this))
@@ -346,7 +355,7 @@ def _for_attempt(run: KnownRun, shard: KnownShard, this: _Round) -> Iterator[Com
             yield Doubt(run_id=run.run_id, shard_id=shard.shard_id)
         case AttemptState.RESERVED if run.state is RunState.CANCELING:
             yield DropShard(run_id=run.run_id, shard_id=shard.shard_id)
-        case AttemptState.RESERVED if run.state is RunState.ACTIVE:
+        case AttemptState.RESERVED if run.state is RunState.ACTIVE and run.prices_hold:
             if this.due(this.door.backoff_until) and this.due(shard.next_at):
                 yield Call(run_id=run.run_id, shard_id=shard.shard_id)
         case _:
@@ -360,7 +369,8 @@ def _for_batch(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round
         case BatchState.PLANNED if run.state is RunState.CANCELING:
             yield DropShard(run_id=run_id, shard_id=shard_id)
         case BatchState.PLANNED if run.state is RunState.ACTIVE and shard.state is AttemptState.OUT:
-            yield from _submit(run, shard, batch, this)
+            if run.prices_hold:  # what was held yesterday is no bound of today's price
+                yield from _submit(run, shard, batch, this)
         case BatchState.SUBMITTING | BatchState.DOUBTFUL:
             if batch.state is BatchState.SUBMITTING or (this.due(this.door.backoff_until) and this.due(batch.next_at)):
                 resend = run.state is not RunState.CANCELING
@@ -419,7 +429,7 @@ def _onward(run: KnownRun, this: _Round) -> Iterator[Command]:
 def _send_more(run: KnownRun, still_open: list[KnownShard], this: _Round) -> Iterator[Command]:
     """Reserve for what waits: one request of each untested kind first, then shards, as far as the budget covers."""
     if not run.prices_hold:
-        yield Pause(run_id=run.run_id, reason="prices changed since the plan was made: plan again")
+        yield Pause(run_id=run.run_id, reason=PRICES_CHANGED)
     elif run.untested:
         refused = next((kind for kind in run.untested if kind.refusals >= this.rules.refusals_max), None)
         if refused is not None:

@@ -22,6 +22,7 @@ from lowtide.clock import Clock, SimulatorClock, SystemClock
 from lowtide.dispatch import OPEN_RUNS, PlanId, Role, RunId, RunState
 from lowtide.errors import (
     BudgetRefused,
+    CredentialMissing,
     InputRefused,
     LowtideError,
     NotFound,
@@ -421,8 +422,14 @@ class Engine:
         )
 
     def worker(self, run_ids: Iterable[str] | None, on_turn: Callable[[Turn], None] | None = None) -> Worker:
-        """Make a worker for some runs, or for every open one. Raises: CredentialMissing."""
+        """Make a worker for some runs, or for every open one. Raises: CredentialMissing, NotFound."""
         focus = None if run_ids is None else frozenset(RunId(run_id) for run_id in run_ids)
+        for run in map(self._run, focus or ()):
+            if run.credential != self.settings.credential:
+                raise CredentialMissing(
+                    f"run {run.run_id} was begun with the key called {run.credential!r}, and this is another",
+                    hint=f"LOWTIDE_CREDENTIAL={run.credential}, with LOWTIDE_API_KEY where that key is",
+                )
         return Worker(hands=self.hands(), focus=focus, on_turn=on_turn)
 
     async def resume(self, run_id: str) -> None:

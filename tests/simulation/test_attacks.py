@@ -7,24 +7,43 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
+import pytest
 from life import MODEL, Crash, Life
 from sqlalchemy import select
 
 from lowtide import points
-from lowtide.dispatch import RunState
+from lowtide.attempt import AttemptState
+from lowtide.batch import BatchState
+from lowtide.dispatch import (
+    BatchId,
+    DispatchRules,
+    KnownBatch,
+    KnownDoor,
+    KnownRun,
+    KnownShard,
+    Pause,
+    Role,
+    RunId,
+    RunState,
+    next_commands,
+)
 from lowtide.engine import Engine
-from lowtide.errors import TransportFailed
-from lowtide.store import books, runs
-from lowtide.store.schema import BATCHES, EVENTS, HOLDS, REQUESTS, SHARDS
+from lowtide.errors import LowtideError, TransportFailed
+from lowtide.ledger import Account, AccountId
+from lowtide.money import Nanos
+from lowtide.packing import ShardId
+from lowtide.request import Neutral, Request, RequestKey
+from lowtide.store import runs
+from lowtide.store.schema import BATCHES, RUNS
 from lowtide.testing import LoopbackTransport
 from lowtide.wire import HttpCall, HttpReply, HttpStream
 from lowtide.workload import WorkloadOptions
 from lowtide_simulator.faults import ConnectionCut, Rule
 from lowtide_simulator.world import Turnaround
 
+CREATE = "POST /v1/messages/batches"
 Tamper = Callable[[HttpCall, Callable[[], Awaitable[HttpReply]]], Awaitable[HttpReply]]
 
 
@@ -47,9 +66,7 @@ async def begin(life: Life, engine: Engine, **said: object) -> str:
     """Plan and start the life's run."""
     life.current = engine
     planned = await engine.plan(life.folder / "in.tree", options=WorkloadOptions(model=MODEL))
-    life.run_id = await engine.start_run(
-        planned.plan.plan_id, cap=said.get("cap"), out=life.folder / "out", fresh=True
-    )
+    life.run_id = await engine.start_run(planned.plan.plan_id, cap=said.get("cap"), out=life.folder / "out", fresh=True)
     return life.run_id
 
 
@@ -281,6 +298,248 @@ def test_a_wave_that_was_broken_off_is_not_bought_after_cancel_and_retry():
         bought = [name for batch in life.world.batches.values() for name in batch.columns.custom_ids]
         assert len(bought) + posts(life, "/v1/messages") <= 10
         life.judge(report)
+
+    live(body)
+    life.bury()
+
+
+# --- keys ---
+
+
+def test_a_worker_with_another_key_leaves_the_run_alone():
+    """To another account's key every batch of ours is a 404: it once counted as lost, and was bought a second time."""
+    life = Life(seed=37, widths=(6,), options={"turnaround": Turnaround.parse("9000-9000")})
+
+    async def body() -> None:
+        engine = life.engine()
+        run_id = await begin(life, engine)
+        await until(engine, run_id, lambda: batch_states(engine) == ["running"])
+        engine.store.close()
+
+        life.settings = {"credential": "other"}
+        other = life.current = life.engine()
+        turn = await other.worker(None).work()
+        assert turn.open_runs == ()
+        assert batch_states(other) == ["running"]
+        with pytest.raises(LowtideError, match="default"):
+            other.worker([run_id])
+        other.store.close()
+
+    live(body)
+    life.bury()
+
+
+def test_a_batch_that_is_not_found_any_more_is_never_bought_again_unasked():
+    """The wrong key under the right name: the run pauses and says so; with the right key it goes on as if nothing was."""
+    life = Life(seed=38, widths=(6,), options={"turnaround": Turnaround.parse("9000-9000")})
+    wrong = []
+
+    async def stranger(call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        if wrong and "/batches/" in call.path:
+            body = b'{"type":"error","error":{"type":"not_found_error","message":"no such batch"}}'
+            return HttpReply(status=404, headers={}, body=body)
+        if wrong and call.method == "GET" and "/batches?" in call.path:
+            return HttpReply(status=200, headers={}, body=b'{"data":[],"has_more":false}')
+        return await go()
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Tampered(life, stranger)
+        run_id = await begin(life, engine)
+        await until(engine, run_id, lambda: batch_states(engine) == ["running"])
+        wrong.append(1)
+        state = lambda: rows(engine, select(RUNS.c.state))[0].state  # noqa: E731
+        await until(engine, run_id, lambda: state() == "paused")
+        assert batch_states(engine) == ["running"]
+        wrong.clear()
+        await engine.resume(run_id)
+        await engine.worker([run_id]).work()
+        report = await engine.run_report(run_id)
+        assert report.answered == 6
+        assert len(life.world.batches) == 1
+        engine.store.close()
+        life.judge(report)
+
+    live(body)
+    life.bury()
+
+
+def test_a_batch_that_is_gone_is_given_up_when_its_run_is_canceled():
+    """What was deleted at the provider ends with its run: held by name, nothing waits for ever."""
+    life = Life(seed=39, widths=(6,), options={"turnaround": Turnaround.parse("9000-9000")})
+    gone = []
+
+    async def deleted(call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        if gone and "/batches/" in call.path:
+            body = b'{"type":"error","error":{"type":"not_found_error","message":"no such batch"}}'
+            return HttpReply(status=404, headers={}, body=body)
+        return await go()
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Tampered(life, deleted)
+        run_id = await begin(life, engine)
+        await until(engine, run_id, lambda: batch_states(engine) == ["running"])
+        gone.append(1)
+        state = lambda: rows(engine, select(RUNS.c.state))[0].state  # noqa: E731
+        await until(engine, run_id, lambda: state() == "paused")
+        await engine.cancel(run_id)
+        await engine.worker([run_id], on_turn=_stop_after(500)).work()
+        report = await engine.run_report(run_id)
+        assert report.state == "canceled"
+        assert set(report.nothing_bought) == {"row_missing"}
+        engine.store.close()
+
+    live(body)
+    life.bury()
+
+
+# --- prices ---
+
+
+def test_a_shard_packed_before_a_price_change_is_not_sent_after_it():
+    """Promise 5: the hold was made at yesterday's price, so it is no bound of what today's create would cost."""
+    known = KnownRun(
+        run_id=RunId("r_1"),
+        state=RunState.ACTIVE,
+        wave=0,
+        waves=1,
+        pending=0,
+        retrying=0,
+        next_ceiling=Nanos(0),
+        untested=(),
+        account=Account(account_id=AccountId("run:r_1"), limit=None, held=Nanos(5)),
+        prices_hold=False,
+        shards=(
+            KnownShard(
+                shard_id=ShardId("lt00000000000000"),
+                route="batch",
+                state=AttemptState.OUT,
+                delivered=False,
+                next_at=None,
+                batches=(
+                    KnownBatch(
+                        batch_id=BatchId(1),
+                        role=Role.OURS,
+                        state=BatchState.PLANNED,
+                        provider_batch_id=None,
+                        creates=0,
+                        verified=False,
+                        cancel_asked=False,
+                        landed=False,
+                        next_at=None,
+                    ),
+                ),
+            ),
+            KnownShard(
+                shard_id=ShardId("lt00000000000001"),
+                route="realtime",
+                state=AttemptState.RESERVED,
+                delivered=False,
+                next_at=None,
+            ),
+        ),
+    )
+    door = KnownDoor(unconfirmed_batch=None, backoff_until=None, queued_requests=0)
+    rules = DispatchRules(queued_requests_max=100, shard_requests_max=100)
+    decision = next_commands([known], door, rules, datetime(2026, 11, 22, tzinfo=UTC))
+    assert [type(command) for command in decision.commands] == [Pause]
+
+
+# --- the create ---
+
+
+def test_another_accounts_listing_does_not_prove_that_a_create_never_arrived():
+    """Doubtful, and the key under our name is another workspace's now: its listing is empty. Sent again, it was bought twice."""
+    life = Life(seed=40, widths=(6,), rules=rules({"on": CREATE, "fault": "lost_reply_after_commit", "nth": 2}))
+    wrong = []
+
+    async def stranger(call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        if wrong and call.method == "GET" and "/batches?" in call.path:
+            return HttpReply(status=200, headers={}, body=b'{"data":[],"has_more":false}')
+        return await go()
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Tampered(life, stranger)
+        await asyncio.to_thread(life._be_a_stranger)
+        run_id = await begin(life, engine)
+        await until(engine, run_id, lambda: "doubtful" in batch_states(engine))
+        wrong.append(1)
+        state = lambda: rows(engine, select(RUNS.c.state))[0].state  # noqa: E731
+        await until(engine, run_id, lambda: state() == "paused")
+        assert batch_states(engine) == ["doubtful"]
+        wrong.clear()
+        await engine.resume(run_id)
+        await engine.worker([run_id]).work()
+        report = await engine.run_report(run_id)
+        assert report.answered == 6
+        assert len(life.world.batches) == 2, "the stranger's and ours"
+        engine.store.close()
+        life.judge(report)
+
+    live(body)
+    life.bury()
+
+
+@pytest.mark.parametrize("status", [408, 409, 499])
+def test_a_create_answered_with_a_408_or_a_409_is_a_doubt(status):
+    """A proxy that gave up waiting says 408; the batch behind it is there."""
+    life = Life(seed=41, widths=(6,))
+    met = []
+
+    async def proxy(call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        reply = await go()
+        if call.method == "POST" and call.path.endswith("/batches") and not met:
+            met.append(call)
+            return HttpReply(status=status, headers={}, body=b"")
+        return reply
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Tampered(life, proxy)
+        run_id = await begin(life, engine)
+        await engine.worker([run_id]).work()
+        report = await engine.run_report(run_id)
+        assert report.answered == 6
+        assert len(life.world.batches) == 1
+        engine.store.close()
+        life.judge(report)
+
+    live(body)
+    life.bury()
+
+
+def test_a_slow_upload_of_few_large_bodies_keeps_its_claim():
+    """A claim was renewed every 5,000 requests: 256 MB of large bodies over a slow line outlived it, and were sent twice."""
+    life = Life(seed=42, widths=(60,))
+    life.tree._wave = lambda wave, _answers: (  # type: ignore[method-assign]
+        Request(
+            key=RequestKey(f"w{wave}-{number}"),
+            model=MODEL,
+            kind="kind0",
+            body=Neutral(text="word " * 40_000, max_output_tokens=9),
+        )
+        for number in range(60)
+    )
+    renewed = []
+
+    async def watch(call: HttpCall, go: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        if call.method == "POST" and call.path.endswith("/batches"):
+            before = rows(life.current, select(RUNS.c.leased_until))[0].leased_until
+            await life.current.clock.sleep_until(await life.current.clock.now() + timedelta(minutes=1))
+            reply = await go()
+            renewed.append(rows(life.current, select(RUNS.c.leased_until))[0].leased_until > before)
+            return reply
+        return await go()
+
+    async def body() -> None:
+        engine = life.engine()
+        engine.transport = Tampered(life, watch)
+        run_id = await begin(life, engine)
+        await until(engine, run_id, lambda: bool(renewed))
+        assert renewed == [True]
+        engine.store.close()
 
     live(body)
     life.bury()

@@ -109,7 +109,7 @@ class Worker:
             run
             for run in candidates
             if (self.focus is None or run.run_id in self.focus or run.run_id == blocker)
-            and run.provider == self.hands.codec.provider
+            and f"{run.provider}:{run.credential}" == self.hands.door  # another key does not see its batches
         ]
         held: list[RunRow] = []
         elsewhere: list[RunId] = []

@@ -9,20 +9,21 @@ from datetime import datetime, timedelta
 
 from lowtide import points
 from lowtide.batch import AT_PROVIDER, FOUND, READABLE, BatchEvent, BatchView, next_state
-from lowtide.dispatch import BatchId, CancelBatch, LookInside, Poll, Role
+from lowtide.dispatch import BatchId, CancelBatch, LookInside, Poll, Role, RunState
 from lowtide.errors import TransportFailed
 from lowtide.providers import ApiError
 from lowtide.retry import next_poll
 from lowtide.store import Transaction, runs, shards
 from lowtide.store.runs import RunRow
 from lowtide.store.shards import BatchRow
-from lowtide.worker.hands import Hands
+from lowtide.worker.hands import Hands, pause
 from lowtide.worker.sending import look_inside
 
 LIST_LIMIT = 1000
 LIST_PAGES_MAX = 100
 ONE_BY_ONE_MAX = 4
 NOT_FOUND_MIN = 3
+GONE_HINT = "is the key of the same workspace? If it was deleted there, cancel the run, then retry it"
 SUSPECT_SECONDS = 30
 
 
@@ -175,7 +176,14 @@ async def _not_found(hands: Hands, run: RunRow, batch: BatchRow) -> None:
     with hands.store.write() as tx:
         count = batch.not_found + 1
         age = now - (batch.submitting_at or now)
-        if count >= NOT_FOUND_MIN and age > hands.retry_rules.not_found_grace:
+        believed = count >= NOT_FOUND_MIN and age > hands.retry_rules.not_found_grace
+        ours = batch.role in (Role.OURS, Role.ADOPTED)
+        if believed and ours and run.state is RunState.ACTIVE:
+            # Promise 3: a key of another workspace gets the same 404. Nothing is bought again unless a person says so.
+            reason = f"{hands.codec.provider} does not know {batch.provider_batch_id}: {GONE_HINT}"
+            pause(tx, run, reason)
+            runs.note(tx, run.run_id, now, reason, level="alarm")
+        elif believed and (run.state is RunState.CANCELING or not ours):
             shards.set_batch(tx, batch.batch_id, state=next_state(batch.state, BatchEvent.GONE), not_found=count)
             runs.note(tx, run.run_id, now, f"the provider no longer knows {batch.provider_batch_id}", level="alarm")
             return

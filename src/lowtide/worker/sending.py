@@ -33,14 +33,16 @@ from lowtide.store import Transaction, books, runs, shards
 from lowtide.store.runs import RunRow
 from lowtide.store.shards import BatchRow, ShardRow
 from lowtide.transport import Upload
-from lowtide.worker.hands import Hands, payer
+from lowtide.worker.hands import Hands, pause, payer
 from lowtide.worker.reading import result_lines
 
 CHUNK_BYTES = 1 << 18
 LIST_LIMIT = 1000
 LIST_PAGES_MAX = 100
 RECONCILE_SECONDS = 10
-RENEW_EVERY = 5000  # requests of an upload
+RENEW_BYTES = 4 << 20  # of an upload; a line of 30 kbit/s takes 18 minutes for them
+# The answers to a create after which there is certainly no batch: refused by what was sent, by who we are, or by load.
+REFUSED_UNSEEN = frozenset({400, 401, 402, 403, 404, 413, 429, 529})
 
 
 # packing
@@ -211,7 +213,7 @@ def _upload(hands: Hands, run: RunRow, row: ShardRow) -> Upload:
 async def _lines(hands: Hands, run: RunRow, row: ShardRow) -> AsyncIterator[bytes]:
     codec, store = hands.codec, hands.store
     pieces: list[bytes] = [codec.batch_open()]
-    size = 0
+    size = since = 0
     for ordinal, body in enumerate(shards.bodies(store, row.plan_id, row.members)):
         line = codec.batch_line(
             custom_id=custom_id(row.shard_id, ordinal), params=store.body(body.body_at), first=ordinal == 0
@@ -220,9 +222,11 @@ async def _lines(hands: Hands, run: RunRow, row: ShardRow) -> AsyncIterator[byte
         size += len(line)
         if size >= CHUNK_BYTES:
             yield b"".join(pieces)
+            since += size
             pieces, size = [], 0
-        if ordinal % RENEW_EVERY == RENEW_EVERY - 1:
+        if since >= RENEW_BYTES:
             await hands.renew(run)  # a slow line must not look like a dead process: that would buy twice
+            since = 0
         if ordinal == row.requests // 2:
             points.reached("submit.half_sent")
     pieces.append(codec.batch_close())
@@ -282,9 +286,9 @@ def _doubt(tx: Transaction, batch: BatchRow, now: datetime) -> None:
 
 
 async def _refused(hands: Hands, run: RunRow, command: Submit, error: ApiError) -> None:
-    """The create was answered with a refusal. A server's own failure may still have created it: that is a doubt."""
+    """The create was answered with a refusal. Any that does not say that nothing was made is a doubt."""
     now = await hands.clock.now()
-    broken = error.status >= 500 and error.status != 529
+    broken = error.status not in REFUSED_UNSEEN
     with hands.store.write() as tx:
         batch = shards.batch(tx, command.batch_id)
         if broken or error.refusal.retry is Retry.AFTER_RECONCILE:
@@ -319,6 +323,9 @@ async def reconcile(hands: Hands, run: RunRow, command: Reconcile) -> None:
             return
     try:
         candidates = await _candidates(hands, batch)
+        if candidates is None:
+            await _elsewhere(hands, run, command)
+            return
         if not isinstance(candidates, ApiError):
             points.reached("reconcile.after_list")
             await _decide(hands, run, command, batch, candidates)
@@ -330,29 +337,41 @@ async def reconcile(hands: Hands, run: RunRow, command: Reconcile) -> None:
     await hands.stumble(run, candidates)
 
 
-async def _candidates(hands: Hands, batch: BatchRow) -> list[BatchView] | ApiError:
+async def _elsewhere(hands: Hands, run: RunRow, command: Reconcile) -> None:
+    """Another account's listing proves nothing about our create: wait for the right key, and say so."""
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        shards.set_batch(tx, command.batch_id, next_at=now + hands.retry_rules.poll_max)
+        reason = f"{hands.codec.provider} lists none of the batches seen before: is the key of the same workspace?"
+        if pause(tx, run, reason):
+            runs.note(tx, run.run_id, now, reason, level="alarm")
+
+
+async def _candidates(hands: Hands, batch: BatchRow) -> list[BatchView] | ApiError | None:
     """List what may be ours: newer than the newest we saw before, of our count, unknown to us, not proved foreign.
 
-    Newest first. Times are the provider's own: ours is never compared with them.
+    Newest first. Times are the provider's own: ours is never compared with them. ``None`` when the listing does not
+    reach back to what was seen before the create: it is another account's.
     """
     found: list[BatchView] = []
     after: str | None = None
+    reached_back, past = batch.newest_before is None, False
     for _ in range(LIST_PAGES_MAX):
         reply = await hands.ask(hands.codec.list_call(after=after, limit=LIST_LIMIT))
         page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
         if isinstance(page, ApiError):
             return page
-        for view in page.batches:
-            if view.provider_batch_id == batch.newest_before:
-                continue
-            if batch.newest_before_at is not None and view.created_at < batch.newest_before_at:
-                return await _unknown(hands, batch, found)
-            if view.counts.total == batch.total and view.provider_batch_id not in batch.rejected.split():
+        for view in page.batches:  # the whole page: nothing promises that it is in order to the second
+            older = batch.newest_before_at is not None and view.created_at < batch.newest_before_at
+            past = past or older
+            if older or view.provider_batch_id == batch.newest_before:
+                reached_back = True
+            elif view.counts.total == batch.total and view.provider_batch_id not in batch.rejected.split():
                 found.append(view)
         after = page.next_after
-        if after is None:
+        if after is None or past:
             break
-    return await _unknown(hands, batch, found)
+    return await _unknown(hands, batch, found) if reached_back or found else None
 
 
 async def _unknown(hands: Hands, batch: BatchRow, found: list[BatchView]) -> list[BatchView]:
