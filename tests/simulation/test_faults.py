@@ -156,17 +156,19 @@ def test_expired_rows_go_out_again():
     life.bury()
 
 
-@pytest.mark.parametrize("tail", range(10))
-def test_a_download_cut_at_every_byte(tail):
-    """Every byte of a small results file, a tenth of them a test."""
-    whole = Life(seed=3, widths=(2,))
+@pytest.mark.parametrize(("rows", "step"), [(1, 1), (4, 29)])
+def test_a_download_cut_at_every_byte(rows, step):
+    """One download after another cut a little later: every byte of one row, and many places between four."""
+    whole = Life(seed=3, widths=(rows + 1,))
     whole.live()
     batch = next(iter(whole.world.batches.values()))
     size = sum(len(line) for line in batch.lines(whole.world.ids))
     whole.bury()
-    for position in range(tail, size + 1, 10):
-        rule = {"on": RESULTS, "fault": "cut_results_after_bytes", "bytes": position, "times": 1}
-        ends_well(faulty(rule, seed=3, widths=(2,)), answered=2)
+    cuts = [
+        {"on": RESULTS, "fault": "cut_results_after_bytes", "bytes": position, "nth": number, "times": 1}
+        for number, position in enumerate(range(0, size, step), start=1)
+    ]
+    ends_well(faulty(*cuts, seed=3, widths=(rows + 1,)), answered=rows + 1)
 
 
 def test_results_that_vanish_for_a_while():
