@@ -4,9 +4,11 @@ The lives are small and stepped by hand: what a user, another process or a stran
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 
 import msgspec
 import pytest
@@ -30,16 +32,16 @@ from lowtide.dispatch import (
     next_commands,
 )
 from lowtide.engine import Engine
-from lowtide.errors import LowtideError, TransportFailed
+from lowtide.errors import LowtideError, StoreUnusable, TransportFailed
 from lowtide.ledger import Account, AccountId
 from lowtide.money import Nanos
 from lowtide.packing import ShardId
 from lowtide.request import Neutral, Request, RequestKey
-from lowtide.store import runs
-from lowtide.store.schema import BATCHES, RUNS
+from lowtide.store import Store, runs
+from lowtide.store.schema import BATCHES, EVENTS, RUNS
 from lowtide.testing import LoopbackTransport
 from lowtide.wire import HttpCall, HttpReply, HttpStream
-from lowtide.workload import WorkloadOptions
+from lowtide.workload import Document, WorkloadOptions
 from lowtide_simulator.faults import ConnectionCut, Rule
 from lowtide_simulator.world import Turnaround
 
@@ -543,3 +545,163 @@ def test_a_slow_upload_of_few_large_bodies_keeps_its_claim():
 
     live(body)
     life.bury()
+
+
+# --- documents ---
+
+
+def test_an_edited_index_is_not_overwritten():
+    """An index page that its reader wrote notes on is left, and said so, when the run ends a second time."""
+    life = Life(
+        seed=43,
+        widths=(6,),
+        rules=rules(
+            {"on": CREATE, "fault": "items_errored", "rows": 2, "times": 4, "error_type": "api_error", "share": 0.5}
+        ),
+        settings={"tries_max": 1},
+    )
+
+    async def body() -> None:
+        engine = life.engine()
+        run_id = await begin(life, engine)
+        await engine.worker([run_id]).work()
+        assert (await engine.run_report(run_id)).failed
+        index = life.folder / "out" / "index.md"
+        edited = index.read_text() + "\nmy notes"
+        index.write_text(edited)
+        await engine.retry(run_id)
+        await engine.worker([run_id]).work()
+        assert index.read_text() == edited
+        assert any("left as it is" in row.text for row in rows(engine, select(EVENTS)))
+        engine.store.close()
+
+    live(body)
+    life.bury()
+
+
+def test_an_index_that_nobody_touched_is_brought_up_to_date():
+    life = Life(
+        seed=43,
+        widths=(6,),
+        rules=rules({"on": CREATE, "fault": "items_errored", "times": 1, "error_type": "api_error", "share": 0.5}),
+        settings={"tries_max": 1},
+    )
+
+    async def body() -> None:
+        engine = life.engine()
+        life.tree.indexes = lambda _scope, finished: [  # type: ignore[method-assign]
+            Document(path=PurePosixPath("index.md"), text=f"lowtide\n{sorted(finished.items())}")
+        ]
+        run_id = await begin(life, engine)
+        await engine.worker([run_id]).work()
+        index = life.folder / "out" / "index.md"
+        assert "errored" in index.read_text()
+        await engine.retry(run_id)
+        await engine.worker([run_id]).work()
+        assert "errored" not in index.read_text()
+        engine.store.close()
+
+    live(body)
+    life.bury()
+
+
+def test_what_is_retried_while_the_run_ends_is_not_left_behind():
+    """The user's retry falls between the last document and the mark: the run once ended with requests that waited."""
+    life = Life(
+        seed=44,
+        widths=(6,),
+        rules=rules({"on": CREATE, "fault": "items_errored", "times": 1, "error_type": "api_error", "share": 0.5}),
+        settings={"tries_max": 1},
+    )
+    met = []
+
+    async def body() -> None:
+        engine = life.engine()
+        run_id = await begin(life, engine)
+
+        def meddle(name: str) -> None:
+            if name == "finish.before_mark" and not met:
+                met.append(name)
+                thread = threading.Thread(target=lambda: asyncio.run(engine.retry(run_id)))
+                thread.start()
+                thread.join()
+
+        points.stop_with(meddle)
+        try:
+            await engine.worker([run_id]).work()
+        finally:
+            points.stop_with(None)
+        report = await engine.run_report(run_id)
+        assert met
+        assert report.state == "done"
+        assert report.answered == 6
+        engine.store.close()
+        life.judge(report)
+
+    live(body)
+    life.bury()
+
+
+# --- the world's words ---
+
+
+def test_a_retry_after_of_years_is_obeyed_for_an_hour():
+    """And one beyond the calendar is no traceback."""
+    life = Life(seed=45, widths=(6,))
+    for said in ("999999999", "Fri, 31 Dec 9999 23:59:59 GMT"):
+        met = []
+
+        async def later(
+            call: HttpCall, go: Callable[[], Awaitable[HttpReply]], met: list = met, said: str = said
+        ) -> HttpReply:
+            if call.method == "POST" and call.path.endswith("/batches") and not met:
+                met.append(call)
+                body = b'{"type":"error","error":{"type":"rate_limit_error","message":"later"}}'
+                date = "Sat, 21 Nov 2026 10:00:00 GMT"
+                return HttpReply(status=429, headers={"retry-after": said, "date": date}, body=body)
+            return await go()
+
+        async def body(later: Tamper = later) -> None:
+            engine = life.engine()
+            engine.transport = Tampered(life, later)
+            start = await engine.clock.now()
+            run_id = await begin(life, engine)
+            await engine.worker([run_id]).work()
+            report = await engine.run_report(run_id)
+            assert report.answered == 6
+            assert report.ended_at - start < timedelta(days=2)
+            engine.store.close()
+
+        live(body)
+    life.bury()
+
+
+def test_a_provider_that_does_not_answer_is_told_of_once():
+    """Nothing but polls that fail: the run's history once said nothing at all."""
+    life = Life(
+        seed=46,
+        widths=(6,),
+        rules=rules({"on": "GET /v1/messages/batches/{id}", "fault": "status", "status": 503, "times": 6}),
+    )
+
+    async def body() -> None:
+        engine = life.engine()
+        run_id = await begin(life, engine)
+        await engine.worker([run_id]).work()
+        told = [row.text for row in rows(engine, select(EVENTS)) if "asked again" in row.text]
+        assert len(told) == 1
+        engine.store.close()
+
+    live(body)
+    life.bury()
+
+
+def test_an_address_with_a_password_is_never_printed(tmp_path):
+    for url in (
+        "postgres//me:hunter2@host/db",
+        "nonsense://me:hunter2@host/db",
+        "postgresql+nope://me:hunter2@127.0.0.1:1/db",
+    ):
+        with pytest.raises(StoreUnusable) as error:
+            Store(tmp_path, url=url).open()
+        assert "hunter2" not in f"{error.value} {error.value.hint}"

@@ -57,7 +57,10 @@ class Store:
         try:
             self.url = _address(url) if url else URL.create("sqlite", database=str(folder / "store.db"))
         except ArgumentError as error:
-            raise StoreUnusable(f"the store's address {url!r} is no database address") from error
+            # Without the address itself: a password may stand in it.
+            raise StoreUnusable(
+                "the setting database is no database address", hint="postgresql://USER@HOST/NAME, or nothing for SQLite"
+            ) from error
         dialect = self.url.drivername.partition("+")[0]
         self.is_sqlite = dialect == "sqlite"
         if not self.is_sqlite and dialect != "postgresql":
@@ -289,7 +292,8 @@ def insert_missing(tx: Transaction, table: Table, values: Mapping[str, object]) 
 def _address(url: str) -> URL:
     """Read a database address; for PostgreSQL however it is written, with the driver that we install."""
     address = make_url(url)
-    return address.set(drivername="postgresql+psycopg") if address.drivername in ("postgres", "postgresql") else address
+    dialect = address.drivername.partition("+")[0]
+    return address.set(drivername="postgresql+psycopg") if dialect in ("postgres", "postgresql") else address
 
 
 def worker_name(clock_id: str) -> str:

@@ -1,11 +1,13 @@
 """Documents out: written atomically where the workload's ``place`` says, exactly once, and read back.
 
 A shard is delivered as a whole when it has landed; what crashed half way is written again with the same bytes. A file
-that is there with other content, and that we did not write, is never overwritten: it is reported, and the document stays
+that is there with other content than we last wrote is never overwritten: it is reported, and the document stays
 in the store (``lowtide results``).
 """
 
+import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from lowtide import points
@@ -22,6 +24,7 @@ from lowtide.worker.waves import scope_of, workload_of
 from lowtide.workload import Delivery, Document, Scope, Workload
 
 HALF = 1
+META_NAME_LENGTH = 40
 
 
 async def deliver(hands: Hands, run: RunRow, command: Deliver) -> None:
@@ -33,7 +36,7 @@ async def deliver(hands: Hands, run: RunRow, command: Deliver) -> None:
         if row.state != "succeeded" or workload.place(scope, RequestKey(row.key)) is None:
             continue
         document = workload.document(scope, _delivery(hands, run, row))
-        if not write_document(Path(run.out), document, ours=f"plan: {run.plan_id}"):
+        if not write_document(Path(run.out), document):
             foreign.append(str(document.path))
         folders.add(Path(run.out).joinpath(*document.path.parent.parts))
         if count == HALF:
@@ -56,10 +59,14 @@ async def finish(hands: Hands, run: RunRow, command: Finish) -> None:
         workload, scope = _workload(hands, run)
         finished = {RequestKey(row.key): row.outcome or row.state for row in answers.in_order(hands.store, run.plan_id)}
         for document in workload.indexes(scope, finished):
-            write_document(Path(run.out), document, ours="lowtide")
+            await _write_index(hands, run, document)
     points.reached("finish.before_mark")
     now = await hands.clock.now()
     with hands.store.write() as tx:
+        current = runs.find_run(tx, run.run_id)
+        assert current is not None
+        if current.state is not run.state or (command.state is RunState.DONE and runs.retrying_count(tx, current)):
+            return  # its user said something else in the meantime: decide again
         if command.state is RunState.CANCELED:
             plans.drop_unsealed(tx, run.plan_id, run.sealed_seq)
             shards.set_all(tx, run.plan_id, state="canceled", was=["pending", "trying", "retry"])
@@ -92,10 +99,33 @@ def _delivery(hands: Hands, run: RunRow, row: Finished) -> Delivery:
     )
 
 
-def write_document(out: Path, document: Document, *, ours: str) -> bool:
-    """Write one file whole or not at all; False when a foreign file is in its place. Raises: StoreUnusable.
+async def _write_index(hands: Hands, run: RunRow, document: Document) -> None:
+    """Write a page that changes from one end of a run to the next; one that somebody edited is left as it is.
 
-    A file counts as ours when it carries ``ours`` near its beginning.
+    What may be replaced is what a run of this store wrote: its digest is remembered before the file is there.
+    """
+    target = Path(run.out).joinpath(*document.path.parts)
+    name = _digest(str(target).encode())[:META_NAME_LENGTH]
+    with hands.store.write() as tx:
+        known = (hands.store.meta(tx, name) or "").split()
+        hands.store.set_meta(tx, name, " ".join([*known[-1:], _digest(document.text.encode())]))
+    if not write_document(Path(run.out), document, replaces=known):
+        now = await hands.clock.now()
+        with hands.store.write() as tx:
+            hands.store.set_meta(tx, name, " ".join(known))
+            text = f"{target} is there and was not written so by us: it was left as it is"
+            runs.note(tx, run.run_id, now, text, level="warning")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_document(out: Path, document: Document, *, replaces: Collection[str] = ()) -> bool:
+    """Write one file whole or not at all; False when another file is in its place. Raises: StoreUnusable.
+
+    What is there is replaced only where its SHA-256 (hex) is one of ``replaces``: the same bytes are no change, and
+    other bytes are somebody's work.
     """
     target = out.joinpath(*document.path.parts)
     content = document.text.encode()
@@ -104,7 +134,7 @@ def write_document(out: Path, document: Document, *, ours: str) -> bool:
             found = target.read_bytes()
             if found == content:
                 return True
-            if ours.encode() not in found[:4096]:
+            if _digest(found) not in replaces:
                 return False
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name[:80]}.{os.getpid()}.part")

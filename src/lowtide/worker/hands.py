@@ -24,6 +24,8 @@ from lowtide.workload import Workload
 
 LEASE = timedelta(minutes=20)  # longer than any one wait for a reply; renewed while bodies or results stream
 
+ASKED_SECONDS_MAX = 3600
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hands:
@@ -76,6 +78,9 @@ class Hands:
                 reason = f"{self.codec.provider} refuses: {error.message} ({error.status} {error.code})"
                 pause(tx, run, reason)
                 runs.note(tx, run.run_id, now, reason, level="warning")
+            elif runs.door_failures(tx, self.door) == 0:  # once for each time of trouble, not once a try
+                told = f"{error.message} ({error.status})" if isinstance(error, ApiError) else error.message
+                runs.note(tx, run.run_id, now, f"{told}: asked again, with longer and longer waits", level="warning")
             self.stay_away(tx, now, error.retry_after_seconds if isinstance(error, ApiError) else None)
 
     async def renew(self, run: RunRow) -> None:
@@ -94,6 +99,7 @@ class Hands:
     def stay_away(self, tx: Transaction, now: datetime, asked: int | None = None) -> None:
         """Note a failure of the provider and when to come back."""
         failures = runs.door_failures(tx, self.door) + 1
+        asked = None if asked is None else min(asked, ASKED_SECONDS_MAX)  # obeyed, with a deadline of our own
         runs.stay_away(tx, self.door, now + wait(self.retry_rules, failures, self.clock.chance(), asked))
 
 

@@ -19,6 +19,7 @@ from lowtide.retry import again, wait
 from lowtide.store import Transaction, books, runs, shards
 from lowtide.store.books import Settlement
 from lowtide.store.runs import RunRow
+from lowtide.store.segments import SegmentWriter
 from lowtide.store.shards import Body, Landed, ShardRow
 from lowtide.worker.hands import Hands, pause, payer
 from lowtide.worker.settling import price, request_state
@@ -179,12 +180,12 @@ async def _answered(hands: Hands, run: RunRow, row: ShardRow, body: Body, outcom
     """Write answer, outcome, settlement and state together (promise 2)."""
     now = await hands.clock.now()
     answer_at: int | None = None
+    segment: SegmentWriter | None = None
     cost, verdict_note = ZERO, ""
     if isinstance(outcome, Succeeded):
         segment = hands.store.new_segment("answers", hands.worker, now)
         answer_at = segment.append(outcome.message)
         segment.sync()
-        hands.store.seal_segment(segment)
         cost, verdict_note = price(hands, outcome, body.model, Lane.REALTIME, now.date())
     state = request_state(outcome, retry=again(hands.retry_rules, outcome, body.tries + 1), canceling=False)
     with hands.store.write() as tx:
@@ -228,3 +229,5 @@ async def _answered(hands: Hands, run: RunRow, row: ShardRow, body: Body, outcom
         shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=[landed], at=now)
         shards.set_shard(tx, row.shard_id, state=next_state(AttemptState.SENDING, AttemptEvent.REPLIED), landed_at=now)
         runs.welcome_back(tx, hands.door)
+    if segment is not None:
+        hands.store.seal_segment(segment)  # not before a row points at it: a sealed one without a row is swept
