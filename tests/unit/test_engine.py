@@ -546,7 +546,7 @@ def test_the_doctor_finds_what_is_wrong(live: Callable[..., None], monkeypatch: 
         assert "bad" in [check.state for check in await desk.engine.doctor() if check.name == "books"]
         for free, state in ((1 << 40, "ok"), (1 << 30, "warning"), (1 << 20, "bad")):
             usage = type("Usage", (), {"free": free})()
-            monkeypatch.setattr("lowtide.engine.shutil.disk_usage", lambda _folder, usage=usage: usage)
+            monkeypatch.setattr("lowtide.engine.caring.shutil.disk_usage", lambda _folder, usage=usage: usage)
             assert states(await desk.engine.doctor())["disk"] == state
         desk.engine.catalog = replace(PACKAGED, prices=())
         assert states(await desk.engine.doctor())["prices"] == "warning"

@@ -1,0 +1,134 @@
+"""Batches that another program submitted: listed, taken over on request, never canceled unasked."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from lowtide.attempt import AttemptState
+from lowtide.batch import FOUND, BatchView
+from lowtide.dispatch import PlanId, Role, RunId
+from lowtide.engine.desk import Desk
+from lowtide.errors import (
+    LowtideError,
+    NotFound,
+    ProviderRefused,
+)
+from lowtide.ledger import AccountId, Reason
+from lowtide.money import ZERO
+from lowtide.packing import ShardId, pack_members, unpack_members
+from lowtide.providers import ApiError
+from lowtide.reports import UnknownBatch
+from lowtide.store import books, plans, runs, shards
+from lowtide.workload import WorkloadOptions
+
+
+class Adopting(Desk):
+    """Finds and takes over batches that this store does not know."""
+
+    async def unknown_batches(self) -> list[UnknownBatch]:
+        """List batches at the provider that this store knows nothing of; they are never canceled unasked."""
+        hands = self.hands()
+        found: list[UnknownBatch] = []
+        after: str | None = None
+        while True:
+            reply = await hands.ask(self.codec.list_call(after=after, limit=1000))
+            page = self.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
+            if isinstance(page, ApiError):
+                raise _refused(page)
+            ids = [view.provider_batch_id for view in page.batches]
+            with self.store.read() as tx:
+                known = shards.known_provider_ids(tx, self.codec.provider, ids)
+            found.extend(_unknown(view) for view in page.batches if view.provider_batch_id not in known)
+            after = page.next_after
+            if after is None:
+                return found
+
+    async def adopt(self, provider_batch_id: str) -> RunId:
+        """Take over a batch that another program submitted: a run of its own, collected and booked by a worker.
+
+        Raises: NotFound, ProviderRefused.
+        """
+        hands = self.hands()
+        reply = await hands.ask(self.codec.retrieve_call(provider_batch_id))
+        view = self.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
+        if isinstance(view, ApiError):
+            if view.status == 404:
+                raise NotFound(
+                    f"{self.codec.provider} knows no batch {provider_batch_id}", hint="lowtide adopt lists them"
+                )
+            raise _refused(view)
+        now = await self.clock.now()
+        suffix = self.clock.new_id(7)
+        plan_id, run_id = PlanId(f"p_{suffix}"), RunId(f"r_{suffix}")
+        shard_id = ShardId(f"lt{self.clock.new_id(14)}")
+        members = pack_members(range(view.counts.total))
+        account_id = AccountId(f"run:{run_id}")
+        with self.store.write() as tx:
+            if shards.known_provider_ids(tx, self.codec.provider, [provider_batch_id]):
+                raise LowtideError(
+                    f"{provider_batch_id} is in this store already", hint="lowtide status lists the runs"
+                )
+            row = replace(
+                self._plan_row(plan_id, Path(provider_batch_id), "adopted", WorkloadOptions(model="unknown"), now),
+                title=f"adopted {provider_batch_id}",
+                source=provider_batch_id,
+            )
+            plans.insert_plan(tx, row, sealed=True)
+            plans.insert_wave(tx, plan_id, 0, first_seq=0, last_seq=view.counts.total - 1)
+            books.open_account(tx, account_id, None)
+            books.open_account(tx, hands.payee, None)
+            runs.insert_run(
+                tx, run_id=run_id, plan_id=plan_id, out="", credential=self.settings.credential, created_at=now
+            )
+            runs.set_packed(tx, run_id, view.counts.total)
+            hold_id = books.reserve(
+                tx, payer=account_id, payee=hands.payee, amount=ZERO, reason=Reason.ADOPTED, shard_id=shard_id, at=now
+            )
+            assert hold_id is not None
+            shard = shards.ShardRow(
+                shard_id=shard_id,
+                run_id=run_id,
+                plan_id=plan_id,
+                wave=0,
+                route="batch",
+                kind="adopted",
+                members=unpack_members(members),
+                requests=view.counts.total,
+                bytes=0,
+                hold_id=hold_id,
+                state=AttemptState.OUT,
+                tries=0,
+            )
+            shards.insert_shard(tx, shard, members=members, created_at=now, state=AttemptState.OUT)
+            shards.insert_batch(
+                tx,
+                shard_id=shard_id,
+                provider=self.codec.provider,
+                total=view.counts.total,
+                role=Role.ADOPTED,
+                state=FOUND[view.event],
+                values={
+                    "provider_batch_id": provider_batch_id,
+                    "verified": True,
+                    "created_at": view.created_at,
+                    "ended_at": view.ended_at,
+                    "expires_at": view.expires_at,
+                    "submitting_at": now,
+                    **shards.counts_values(view.counts),
+                },
+            )
+            runs.note(tx, run_id, now, f"adopted {provider_batch_id}: {view.counts.total} requests")
+        return run_id
+
+
+def _unknown(view: BatchView) -> UnknownBatch:
+    return UnknownBatch(
+        provider_batch_id=view.provider_batch_id,
+        state=FOUND[view.event],
+        requests=view.counts.total,
+        created_at=view.created_at,
+        ended_at=view.ended_at,
+    )
+
+
+def _refused(error: ApiError) -> ProviderRefused:
+    return ProviderRefused(f"Anthropic refuses: {error.message} ({error.status} {error.code})")

@@ -1,0 +1,98 @@
+"""The care of a store: the doctor looks, a backup copies, prune forgets what is long over."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from lowtide.engine.desk import Desk
+from lowtide.errors import (
+    LowtideError,
+)
+from lowtide.reports import Check
+from lowtide.store import books, prunes
+
+
+class Caring(Desk):
+    """Looks after key, clock, disk, prices, books and store."""
+
+    async def doctor(self) -> list[Check]:
+        """Look at key, reachability, clock, disk, prices, books and store. Nothing is spent."""
+        now = await self.clock.now()
+        checks = [self._check_disk(), *self._check_books(), self._check_prices(now.date())]
+        try:
+            hands = self.hands()
+        except LowtideError as error:
+            return [Check(name="key", state="bad", finding=error.message, hint=error.hint), *checks]
+        try:
+            reply = await hands.ask(self.codec.models_call())
+        except LowtideError as error:
+            return [Check(name="provider", state="bad", finding=error.message, hint=error.hint), *checks]
+        if reply.status != 200:
+            said = self.codec.decode_error(status=reply.status, headers=reply.headers, body=reply.body)
+            key = Check(name="key", state="bad", finding=f"{said.message} ({said.status} {said.code})")
+        else:
+            key = Check(name="key", state="ok", finding=f"{self.settings.provider_url} accepts it")
+        limits = {
+            name.removeprefix("anthropic-ratelimit-"): value
+            for name, value in reply.headers.items()
+            if name.startswith("anthropic-ratelimit-") and name.endswith("-limit")
+        }
+        shown = ", ".join(f"{name} {value}" for name, value in sorted(limits.items())) or "the provider names none here"
+        return [key, Check(name="limits", state="ok", finding=shown), self._check_clock(reply.headers, now), *checks]
+
+    def _check_clock(self, headers: Mapping[str, str], now: datetime) -> Check:
+        theirs = self.codec.provider_time(headers)
+        if theirs is None:
+            return Check(name="clock", state="warning", finding="the provider did not say its time")
+        seconds = abs((theirs - now).total_seconds())
+        if seconds > 120:
+            return Check(
+                name="clock",
+                state="warning",
+                finding=f"this machine's clock differs from the provider's by {seconds:.0f} s",
+                hint="set the clock; lowtide compares the provider's times only with each other",
+            )
+        return Check(name="clock", state="ok", finding=f"within {seconds:.0f} s of the provider's")
+
+    def _check_disk(self) -> Check:
+        free = shutil.disk_usage(self.store.folder).free
+        state = "ok" if free > 2 << 30 else "warning" if free > 200 << 20 else "bad"
+        return Check(
+            name="disk",
+            state=state,
+            finding=f"{free / (1 << 30):.1f} GiB free for {self.store.folder}",
+            hint="" if state == "ok" else "a million answers of 2 KB take about 1 GiB",
+        )
+
+    def _check_prices(self, today: date) -> Check:
+        newest = max((row.checked_on for row in self.catalog.prices if row.checked_on), default=None)
+        if newest is None:
+            return Check(name="prices", state="warning", finding="no price says when it was checked")
+        age = (today - newest).days
+        return Check(
+            name="prices",
+            state="ok" if age <= 60 else "warning",
+            finding=f"{len(self.catalog.prices)} prices, newest checked {newest} ({max(age, 0)} days ago)",
+            hint="" if age <= 60 else "compare them with the provider's page; add what changed in a price file",
+        )
+
+    def _check_books(self) -> Iterator[Check]:
+        with self.store.read() as tx:
+            broken = books.imbalances(tx)
+        if not broken:
+            yield Check(name="books", state="ok", finding="debits equal credits, holds and settlements add up")
+        for law in broken:
+            yield Check(name="books", state="bad", finding=law.what, hint="restore a backup and report this")
+
+    def backup(self, target: Path) -> None:
+        """Copy the store, consistent although work goes on. Raises: StoreUnusable."""
+        self.store.backup(target)
+
+    async def prune(self, older_than: timedelta) -> prunes.Pruned:
+        """Delete bodies and answers of runs that ended long ago, plans that never ran, and segments nothing points at.
+
+        Transfers stay (promise 4).
+        """
+        now = await self.clock.now()
+        return prunes.prune(self.store, before=now - older_than, now=now)

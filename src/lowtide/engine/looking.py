@@ -1,0 +1,246 @@
+"""What faces show of runs: reports, results, events, prices. Looks and changes nothing."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from lowtide import plan as planning
+from lowtide import reports
+from lowtide.batch import BatchState
+from lowtide.catalog import Lane
+from lowtide.dispatch import OPEN_RUNS, Role
+from lowtide.engine.desk import Desk
+from lowtide.errors import (
+    PriceUnknown,
+)
+from lowtide.ledger import AccountId, Reason
+from lowtide.money import ZERO, Nanos
+from lowtide.plan import Plan
+from lowtide.reports import BatchReport, FailureReport, HoldReport, PriceLine, ResultRow, RunReport
+from lowtide.result import Succeeded
+from lowtide.store import answers, books, history, plans, runs, shards, worker_is_dead
+from lowtide.store.runs import RunRow
+
+REPORTED_HOLDS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of a run's history."""
+
+    event_id: int
+    at: datetime
+    level: str
+    text: str
+
+
+class Looking(Desk):
+    """Reports on what is there."""
+
+    async def run_reports(self, limit: int = 20) -> list[RunReport]:
+        """Report on the newest runs, newest first."""
+        now = await self.clock.now()
+        with self.store.read() as tx:
+            found = runs.all_runs(tx, limit)
+        return [self._report(run, now) for run in found]
+
+    async def run_report(self, run_id: str) -> RunReport:
+        """Report on one run. Raises: NotFound."""
+        run = self._run(run_id)
+        return self._report(run, await self.clock.now())
+
+    def plans_without_run(self, limit: int = 20) -> list[Plan]:
+        """List the newest plans that are no run yet."""
+        with self.store.read() as tx:
+            found = [row for row in plans.newest_plans(tx, limit) if runs.find_run(tx, row.plan_id) is None]
+        return [planning.decode(row.figures) for row in found if row.figures]
+
+    def events(self, run_id: str, after: int = 0) -> list[Event]:
+        """Read a run's history after an event."""
+        run = self._run(run_id)
+        with self.store.read() as tx:
+            rows = runs.events_after(tx, run.run_id, after)
+        return [Event(event_id=row[0], at=row[1], level=row[2], text=row[3]) for row in rows]
+
+    def _report(self, run: RunRow, now: datetime) -> RunReport:
+        with self.store.read() as tx:
+            plan_row = plans.find_plan(tx, run.plan_id)
+            assert plan_row is not None
+            plan = planning.decode(plan_row.figures) if plan_row.figures else None
+            counts = {count.state: count for count in answers.states(tx, run.plan_id)}
+            account_id = AccountId(f"run:{run.run_id}")
+            account = books.find_account(tx, account_id)
+            assert account is not None
+            holds = books.holds_of(tx, account_id)
+            spent = books.spent_by_reason(tx, account_id)
+            batch_rows = shards.batches_of_run(tx, run.run_id)
+            out = shards.out_count(tx, run.run_id)
+            landed = shards.landed_counts(tx, run.run_id)
+            usual = reports.turnaround(history.durations(tx, run.provider))
+            failures = answers.failures(tx, run.plan_id)
+            stop_reasons = answers.stop_reasons(tx, run.plan_id)
+            next_look = shards.next_look(tx, run.run_id)
+            batch_spent = shards.batch_spent(tx, run.run_id)
+        made = sum(count.requests for count in counts.values())
+        planned = max(plan.requests if plan is not None else 0, made)
+        final = {
+            state: counts[state].requests if state in counts else 0 for state in ("succeeded", "failed", "canceled")
+        }
+        retrying = counts["retry"].requests if "retry" in counts else 0
+        over = run.state not in OPEN_RUNS
+        waiting = 0 if over else max(0, planned - sum(final.values()) - retrying - out)
+        open_batches = [row.created_at for row in batch_rows if row.created_at and not row.ended_at]
+        ready_from, ready_to = (None, None)
+        if not over:
+            ready_from, ready_to = reports.ready(
+                usual,
+                oldest_open=min(open_batches, default=None),
+                waves_left=max(0, run.waves - run.wave - 1),
+                now=now,
+            )
+        nothing = {
+            reason.value: spent[reason]
+            for reason in (Reason.DUPLICATE, Reason.CANCELED_BUT_FINISHED)
+            if spent.get(reason, ZERO)
+        }
+        for hold in holds:
+            if hold.reason in (Reason.DOUBT, Reason.ROW_MISSING):
+                nothing[hold.reason.value] = Nanos(nothing.get(hold.reason.value, ZERO) + hold.hold.remaining)
+        return RunReport(
+            run_id=run.run_id,
+            plan_id=run.plan_id,
+            title=run.title,
+            workload=run.workload,
+            source=plan_row.source,
+            model=run.model,
+            simulated=self.settings.simulated,
+            state=run.state,
+            reason=run.reason,
+            wave=run.wave,
+            waves=run.waves,
+            planned=made if over else planned,
+            answered=final["succeeded"],
+            failed=final["failed"],
+            canceled=final["canceled"],
+            retrying=retrying,
+            out=out,
+            waiting=waiting,
+            stop_reasons=stop_reasons,
+            input_tokens=sum(count.input_tokens for count in counts.values()),
+            output_tokens=sum(count.output_tokens for count in counts.values()),
+            spent=account.spent,
+            held=account.held,
+            cap=account.limit,
+            plan_likely=plan.cost_likely if plan is not None else ZERO,
+            plan_ceiling=plan.cost_ceiling if plan is not None else ZERO,
+            saved=self._saved(batch_spent, now.date()),
+            nothing_bought=nothing,
+            holds=tuple(
+                HoldReport(reason=hold.reason, shard_id=hold.shard_id, amount=hold.hold.remaining)
+                for hold in holds[:REPORTED_HOLDS]
+            ),
+            batches=tuple(_batch_report(row, landed.get(row.shard_id, 0), now) for row in batch_rows),
+            failures=tuple(
+                FailureReport(state=row.state, code=row.code, requests=row.requests, example=row.example)
+                for row in failures
+            ),
+            turnaround=usual,
+            ready_from=ready_from,
+            ready_to=ready_to,
+            next_look_at=next_look,
+            delivered_to=run.out,
+            created_at=run.created_at,
+            ended_at=run.ended_at,
+            now=now,
+            worked_on=bool(
+                run.leased_by and run.leased_until and run.leased_until > now and not worker_is_dead(run.leased_by)
+            ),
+        )
+
+    def _saved(self, batch_spent: Mapping[str, Nanos], day: date) -> Nanos:
+        """Say what the batch price saved: the same answers at the real-time price, less what they cost."""
+        saved = 0
+        for model, spent in batch_spent.items():
+            try:
+                batch = self.catalog.sheet(self.codec.provider, model, Lane.BATCH, day)
+                realtime = self.catalog.sheet(self.codec.provider, model, Lane.REALTIME, day)
+            except PriceUnknown:
+                continue
+            ratio = (realtime.likely_nanos(1_000_000, 1_000_000), batch.likely_nanos(1_000_000, 1_000_000))
+            saved += spent * ratio[0] // ratio[1] - spent
+        return Nanos(saved)
+
+    def results(self, run_id: str, *, states: Iterable[str] = ()) -> Iterator[ResultRow]:
+        """Stream what a run has so far, in the order of its requests. Partial results are results."""
+        run = self._run(run_id)
+        for row in answers.in_order(self.store, run.plan_id, states=list(states)):
+            message = None if row.answer_at is None else self.store.body(row.answer_at)
+            text = None
+            if message is not None:
+                outcome = self.codec.decode_message(status=200, headers={}, body=message)
+                text = outcome.text if isinstance(outcome, Succeeded) else None
+            yield ResultRow(
+                key=row.key,
+                state=row.state,
+                outcome=row.outcome,
+                code=row.code,
+                error=row.message,
+                model=row.model,
+                text=text,
+                message=message,
+                input_tokens=row.usage.input_tokens,
+                output_tokens=row.usage.output_tokens,
+                cache_read_tokens=row.usage.cache_read_tokens,
+                cache_write_tokens=row.usage.cache_write_5m_tokens + row.usage.cache_write_1h_tokens,
+                cost=row.cost,
+                route=row.route,
+                wave=row.wave,
+            )
+
+    def prices(self, model: str, day: date) -> list[PriceLine]:
+        """List what a model costs on a day, with sources; every model for an empty name. Raises: PriceUnknown."""
+        provider = self.codec.provider
+        names = [model] if model else [known.name for known in self.catalog.models if known.provider == provider]
+        lines: list[PriceLine] = []
+        for name in names:
+            for lane in Lane:
+                try:
+                    sheet = self.catalog.sheet(provider, name, lane, day)
+                except PriceUnknown:
+                    if model and lane is Lane.REALTIME:
+                        raise
+                    continue
+                lines.extend(
+                    PriceLine(
+                        provider=provider,
+                        model=row.model,
+                        lane=row.lane,
+                        kind=row.kind,
+                        prompt_tokens_over=row.prompt_tokens_over,
+                        dollars_per_million=row.dollars_per_million,
+                        effective_from=row.effective_from,
+                        effective_to=row.effective_to,
+                        source=row.source,
+                        checked_on=row.checked_on,
+                        recorded_on=row.recorded_on,
+                    )
+                    for row in sheet.rows
+                )
+        return lines
+
+
+def _batch_report(row: shards.BatchRow, landed: int, now: datetime) -> BatchReport:
+    age = None if row.created_at is None else (row.ended_at or now) - row.created_at
+    return BatchReport(
+        shard_id=row.shard_id,
+        provider_batch_id=row.provider_batch_id,
+        role=row.role,
+        state=row.state if row.state is not BatchState.ENDED or landed < row.total else "landed",
+        requests=row.total,
+        landed=min(landed, row.total) if row.role is not Role.SUSPECT else 0,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        age=age,
+        next_look_at=None,
+        error=row.rejected and f"not ours: {row.rejected}",
+    )
