@@ -705,3 +705,23 @@ def test_an_address_with_a_password_is_never_printed(tmp_path):
         with pytest.raises(StoreUnusable) as error:
             Store(tmp_path, url=url).open()
         assert "hunter2" not in f"{error.value} {error.value.hint}"
+
+
+def test_a_late_twin_of_another_shard_of_the_same_size_is_booked():
+    """Two shards of equal size, both sent twice: whose twin a late batch is, only its results tell."""
+    life = Life(
+        seed=47,
+        widths=(9,),
+        rules=rules(
+            {"on": CREATE, "fault": "lost_reply_after_commit", "times": 2},
+            {"on": CREATE, "fault": "delay", "seconds": 200, "times": 2},
+        ),
+        options={"turnaround": Turnaround.parse("1500-1500")},
+        settings={"batch_requests_max": 4},
+        twins_expected=True,
+    )
+
+    report = life.live()
+    life.judge(report)
+    assert report.answered == 9
+    life.bury()

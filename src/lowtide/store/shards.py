@@ -12,7 +12,7 @@ from lowtide.attempt import AttemptState
 from lowtide.batch import BatchState, Counts
 from lowtide.dispatch import BatchId, PlanId, Role, RunId
 from lowtide.money import Nanos
-from lowtide.packing import Candidate, ShardId, unpack_members
+from lowtide.packing import Candidate, ShardId, ordinal_of, unpack_members
 from lowtide.store import Store, Transaction
 from lowtide.store.runs import RunRow
 from lowtide.store.schema import ATTEMPTS, BATCHES, REQUESTS, SHARDS, instant_text
@@ -183,6 +183,15 @@ def shard(tx: Transaction, shard_id: str) -> ShardRow:
     row = tx.execute(select(SHARDS).where(SHARDS.c.shard_id == shard_id)).one()
     values = {name: getattr(row, name) for name in ShardRow.__slots__ if name not in ("members", "state")}
     return ShardRow(members=unpack_members(row.members), state=AttemptState(row.state), **values)
+
+
+def shard_of_name(tx: Transaction, name: str) -> ShardId | None:
+    """Find the shard that a name on the wire belongs to, ``None`` when it is none of this store's."""
+    shard_id = ShardId(name.rpartition("-")[0])
+    if ordinal_of(name, shard_id) is None:
+        return None
+    found = tx.execute(select(SHARDS.c.shard_id).where(SHARDS.c.shard_id == shard_id)).scalar()
+    return None if found is None else shard_id
 
 
 def set_shard(tx: Transaction, shard_id: str, **values: object) -> None:

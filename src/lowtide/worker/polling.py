@@ -17,7 +17,7 @@ from lowtide.store import Transaction, runs, shards
 from lowtide.store.runs import RunRow
 from lowtide.store.shards import BatchRow
 from lowtide.worker.hands import Hands, pause
-from lowtide.worker.sending import look_inside
+from lowtide.worker.sending import first_name
 
 LIST_LIMIT = 1000
 LIST_PAGES_MAX = 100
@@ -200,13 +200,15 @@ async def look_inside_suspect(hands: Hands, run: RunRow, command: LookInside) ->
     with hands.store.read() as tx:
         batch = shards.batch(tx, command.batch_id)
     assert batch.provider_batch_id is not None
-    whose = await look_inside(hands, batch.provider_batch_id, command.shard_id)
+    name = await first_name(hands, batch.provider_batch_id)
     now = await hands.clock.now()
     with hands.store.write() as tx:
-        if whose is None:
+        # Of several shards of one size it may be the twin of another one than was suspected.
+        shard_id = None if name is None else shards.shard_of_name(tx, name)
+        if name is None:
             shards.set_batch(tx, command.batch_id, next_at=now + timedelta(seconds=SUSPECT_SECONDS))
-        elif whose:
-            shards.set_batch(tx, command.batch_id, role=Role.DUPLICATE, verified=True, next_at=now)
+        elif shard_id is not None:
+            shards.set_batch(tx, command.batch_id, shard_id=shard_id, role=Role.DUPLICATE, verified=True, next_at=now)
             runs.note(tx, run.run_id, now, f"{batch.provider_batch_id} is a duplicate of ours", level="alarm")
         else:
             shards.set_batch(tx, command.batch_id, landed_at=now, error="somebody else's batch")

@@ -406,11 +406,15 @@ async def _decide(hands: Hands, run: RunRow, command: Reconcile, batch: BatchRow
 
 async def look_inside(hands: Hands, provider_batch_id: str, shard_id: ShardId) -> bool | None:
     """Say whether a batch that is over carries our shard's ids; ``None`` when its results cannot be read now."""
+    name = await first_name(hands, provider_batch_id)
+    return None if name is None else ordinal_of(name, shard_id) is not None
+
+
+async def first_name(hands: Hands, provider_batch_id: str) -> str | None:
+    """Read the first ``custom_id`` in the results of a batch that is over; ``None`` when they cannot be read now."""
     try:
         async for line in result_lines(hands, provider_batch_id):
-            if isinstance(line, ApiError):
-                return None
-            return ordinal_of(line.custom_id, shard_id) is not None
+            return None if isinstance(line, ApiError) else line.custom_id
     except TransportFailed:
         return None
     return None
