@@ -10,6 +10,7 @@ weighs most. The ceiling was never passed. No recording has another script than 
 densities are assumptions until counts or usage of our own correct them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isqrt
@@ -190,6 +191,26 @@ def estimate_output(max_output_tokens: int, history: OutputHistory | None) -> To
         ceiling=max_output_tokens,
         basis=Basis.LEARNED,
     )
+
+
+def output_history(lengths: Sequence[int]) -> OutputHistory:
+    """Sum up the lengths in tokens of earlier answers to one kind of request."""
+    ordered = sorted(lengths)
+    last = len(ordered) - 1
+    return OutputHistory(
+        answers=len(ordered),
+        mean_tokens=-(-sum(ordered) // max(len(ordered), 1)),
+        low_tokens=ordered[last // 20] if ordered else 0,
+        high_tokens=ordered[-(-last * 19 // 20)] if ordered else 0,
+    )
+
+
+def spread_percent(count: int, basis: Basis) -> int | None:
+    """Give the half width of the 95 % range of a sum over ``count`` requests in percent; ``None`` when unknown."""
+    if basis is Basis.LIMIT or count == 0:
+        return None
+    wide = range_of_sum(count=count, floor=0, likely=100_000, ceiling=10**9, basis=basis)
+    return -(-(wide.high - 100_000) // 1000)
 
 
 def range_of_sum(*, count: int, floor: int, likely: int, ceiling: int, basis: Basis) -> SumRange:

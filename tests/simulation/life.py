@@ -23,7 +23,7 @@ from lowtide import points
 from lowtide.catalog import Catalog
 from lowtide.clock import SimulatorClock
 from lowtide.dispatch import RunId
-from lowtide.engine import Engine
+from lowtide.engine import Engine, Planned
 from lowtide.errors import Problem
 from lowtide.money import Nanos
 from lowtide.reports import RunReport
@@ -285,6 +285,14 @@ class Life:
             finally:
                 engine.store.close()
         raise AssertionError("a life without end")
+
+    async def plan_again(self) -> Planned:
+        """Plan the same input once more, in the same store."""
+        engine = self.engine()
+        try:
+            return await engine.plan(self.folder / "in.tree", options=WorkloadOptions(model=MODEL))
+        finally:
+            engine.store.close()
 
     async def _work(self, engine: Engine) -> RunReport:
         assert self.run_id is not None

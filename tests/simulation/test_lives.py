@@ -1,5 +1,6 @@
 """Whole lives from seeds end well: 500 of them, more by ``make sim N=10000``. A failure prints its seed."""
 
+import asyncio
 import os
 
 import pytest
@@ -45,4 +46,17 @@ def test_a_life_without_trouble_costs_what_the_plan_could_cost():
 
     assert report.answered == 7
     assert 0 < report.spent <= report.plan_ceiling
+    life.bury()
+
+
+def test_a_second_plan_learns_from_the_first_run():
+    """Without earlier answers a plan says so; with them its likely cost is near what the same work cost."""
+    life = Life(seed=8, widths=(30,))
+    report = life.live()
+    planned = asyncio.run(life.plan_again()).plan
+
+    assert report.plan_likely < report.spent * 7 // 10, "half of each limit is a poor guess here"
+    assert planned.basis_output == "learned"
+    assert abs(planned.cost_likely - report.spent) < report.spent // 5
+    assert planned.cost_low <= report.spent <= planned.cost_high
     life.bury()

@@ -16,7 +16,9 @@ from lowtide.estimate import (
     estimate_input,
     estimate_output,
     likely_tokens,
+    output_history,
     range_of_sum,
+    spread_percent,
 )
 
 
@@ -186,3 +188,21 @@ def test_a_range_of_a_sum_is_in_order(count: int, parts: tuple[int, int, int], b
     floor, likely, ceiling = parts[0], parts[0] + parts[1], sum(parts)
     found = range_of_sum(count=count, floor=floor, likely=likely, ceiling=ceiling, basis=basis)
     assert floor <= found.low <= likely <= found.high <= ceiling
+
+
+def test_history_sums_up_earlier_answers():
+    history = output_history([100, 10, 30, 20, 40])
+
+    assert (history.answers, history.mean_tokens, history.low_tokens, history.high_tokens) == (5, 40, 10, 100)
+
+
+def test_no_earlier_answers_are_no_history():
+    assert output_history([]).answers == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "basis", "percent"),
+    [(1, Basis.LOCAL, 90), (10_000, Basis.LOCAL, 41), (0, Basis.LOCAL, None), (5, Basis.LIMIT, None)],
+)
+def test_the_spread_of_a_sum_shrinks_with_its_count(count, basis, percent):
+    assert spread_percent(count, basis) == percent

@@ -22,7 +22,7 @@ from lowtide.errors import (
     PlanChanged,
     Problem,
 )
-from lowtide.estimate import Basis, likely_tokens
+from lowtide.estimate import Basis, OutputHistory, likely_tokens, output_history, spread_percent
 from lowtide.ledger import AccountId
 from lowtide.money import Nanos, show_dollars
 from lowtide.plan import Costs, Draft, Head, Plan
@@ -33,6 +33,7 @@ from lowtide.worker.waves import pack_scope, scope_of
 from lowtide.workload import LaterWave, Reading, Workload, WorkloadOptions
 
 UNSEALED_AFTER = timedelta(hours=1)
+HISTORY_MIN = 5  # answers of a kind before their length counts as known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,8 @@ class Planning(Desk):
         options: WorkloadOptions,
         skip_problems: bool,
     ) -> Planned:
-        scales = Scales(self.codec, self.catalog, day)
+        learned = self._learned(row)
+        scales = Scales(self.codec, self.catalog, day, learned)
         draft = Draft(
             catalog=self.catalog,
             provider=self.codec.provider,
@@ -134,7 +136,7 @@ class Planning(Desk):
         scope = replace(scope, facts={**scope.facts, **_said(options)})
         for number, later in enumerate(scope.later, start=1):
             for line in later:
-                self._add_later(draft, number, line, options.model, day)
+                self._add_later(draft, number, line, options.model, day, learned.get(line.kind))
         plan_row = replace(
             row,
             title=scope.title or row.title,
@@ -142,14 +144,31 @@ class Planning(Desk):
             waves=scope.waves,
             source_digest=reading.digest(),
         )
-        plan = self._close(draft, plan_row, scope.facts, made.problems_count, now)
+        plan = self._close(draft, plan_row, scope.facts, made.problems_count, now, learned)
         plan_row = replace(plan_row, digest=plan.digest, figures=planning.encode(plan))
         with self.store.write() as tx:
             seal(tx, row.plan_id, 0, made)
             plans.seal_plan(tx, plan_row)
         return Planned(plan=plan, problems=tuple(made.problems))
 
-    def _close(self, draft: Draft, row: PlanRow, facts: Mapping[str, str], problems: int, now: datetime) -> Plan:
+    def _learned(self, row: PlanRow) -> dict[str, OutputHistory]:
+        """Look up how long earlier answers were, by kind: of any folder for documents, else of this very input."""
+        source = "" if row.workload == "bpmn" else row.source
+        with self.store.read() as tx:
+            found = history.answer_lengths(tx, workload=row.workload, model=row.model, source=source)
+        return {kind: output_history(lengths) for kind, lengths in found.items() if len(lengths) >= HISTORY_MIN}
+
+    def _close(
+        self,
+        draft: Draft,
+        row: PlanRow,
+        facts: Mapping[str, str],
+        problems: int,
+        now: datetime,
+        learned: Mapping[str, OutputHistory],
+    ) -> Plan:
+        known = all(kind in learned for kind, _ in draft.kinds)
+        basis = Basis.LEARNED if known else Basis.LIMIT
         warnings = msgspec.json.decode(facts.get("warnings", "[]"), type=list[str])
         if problems:
             parts = (
@@ -175,12 +194,18 @@ class Planning(Desk):
             simulated=self.settings.simulated,
             turnaround=usual,
             basis_input=Basis.LOCAL,
-            basis_output=Basis.LIMIT,
+            basis_output=basis,
             blocked=blocked,
+            # Prompts are estimated from their bytes, which is the least sure part once answers are learned.
+            spread=spread_percent(sum(draft_sum.requests for draft_sum in draft.sums.values()), Basis.LOCAL)
+            if basis is Basis.LEARNED
+            else None,
         )
         return draft.plan(head, wave_exact=1, warnings=warnings)
 
-    def _add_later(self, draft: Draft, wave: int, line: LaterWave, model: str, day: date) -> None:
+    def _add_later(
+        self, draft: Draft, wave: int, line: LaterWave, model: str, day: date, lengths: OutputHistory | None
+    ) -> None:
         """Price a later wave from its totals: the sums cost what their parts cost, but for price tiers."""
         found = self.catalog.model(self.codec.provider, model)
         batch = self.catalog.sheet(self.codec.provider, model, Lane.BATCH, day)
@@ -192,7 +217,7 @@ class Planning(Desk):
         most_in, most_out = -(-line.input_bytes_ceiling // count), -(-line.output_tokens_ceiling // count)
         window = found.largest_context_tokens if found is not None else most_in
         most_in = min(most_in, window)
-        each_out = max(1, most_out // 2)
+        each_out = max(1, most_out // 2) if lengths is None else max(1, min(lengths.mean_tokens, most_out))
         draft.add_later(
             wave=wave,
             kind=line.kind,

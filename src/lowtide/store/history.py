@@ -6,9 +6,10 @@ from sqlalchemy import select
 
 from lowtide.dispatch import Role
 from lowtide.store import Transaction
-from lowtide.store.schema import BATCHES
+from lowtide.store.schema import ATTEMPTS, BATCHES, PLANS, REQUESTS
 
 BATCHES_MAX = 200
+ANSWERS_MAX = 20_000
 
 
 def durations(tx: Transaction, provider: str) -> list[timedelta]:
@@ -26,3 +27,25 @@ def durations(tx: Transaction, provider: str) -> list[timedelta]:
         .limit(BATCHES_MAX)
     )
     return [row.ended_at - row.created_at for row in rows]
+
+
+def answer_lengths(tx: Transaction, *, workload: str, model: str, source: str) -> dict[str, list[int]]:
+    """Output tokens of the newest answers by kind of request, unordered.
+
+    Of the same workload and model; an empty ``source`` takes every input's, else only those of that very input.
+    """
+    query = (
+        select(REQUESTS.c.kind, ATTEMPTS.c.output_tokens)
+        .select_from(ATTEMPTS)
+        .join(REQUESTS, (REQUESTS.c.plan_id == ATTEMPTS.c.plan_id) & (REQUESTS.c.seq == ATTEMPTS.c.seq))
+        .join(PLANS, PLANS.c.plan_id == ATTEMPTS.c.plan_id)
+        .where(PLANS.c.workload == workload, PLANS.c.model == model, ATTEMPTS.c.outcome == "succeeded")
+        .order_by(ATTEMPTS.c.at.desc())
+        .limit(ANSWERS_MAX)
+    )
+    if source:
+        query = query.where(PLANS.c.source == source)
+    found: dict[str, list[int]] = {}
+    for row in tx.execute(query):
+        found.setdefault(row.kind, []).append(row.output_tokens)
+    return found
