@@ -38,13 +38,14 @@ from lowtide.money import Nanos
 from lowtide.packing import ShardId
 from lowtide.request import Neutral, Request, RequestKey
 from lowtide.store import Store, runs
-from lowtide.store.schema import BATCHES, EVENTS, RUNS
+from lowtide.store.schema import BATCHES, EVENTS, PLANS, RUNS
 from lowtide.testing import LoopbackTransport
 from lowtide.wire import HttpCall, HttpReply, HttpStream
 from lowtide.workload import Document, WorkloadOptions
 from lowtide_simulator.faults import ConnectionCut, Rule
 from lowtide_simulator.world import Turnaround
 
+BATCH = "/v1/messages/batches/{id}"
 CREATE = "POST /v1/messages/batches"
 Tamper = Callable[[HttpCall, Callable[[], Awaitable[HttpReply]]], Awaitable[HttpReply]]
 
@@ -724,4 +725,64 @@ def test_a_late_twin_of_another_shard_of_the_same_size_is_booked():
     report = life.live()
     life.judge(report)
     assert report.answered == 9
+    life.bury()
+
+
+# --- one run's trouble is not another's ---
+
+
+def test_a_workload_that_is_not_installed_here_stops_its_own_run_only():
+    """One run that cannot go on here once ended the worker of every run, at each start again."""
+    life = Life(seed=48, widths=(6, 2))
+
+    async def body() -> None:
+        engine = life.engine()
+        first = await begin(life, engine)
+        planned = await engine.plan(life.folder / "in.tree", options=WorkloadOptions(model=MODEL))
+        second = await engine.start_run(planned.plan.plan_id, cap=None, out=None, fresh=True)
+        with engine.store.write() as tx:
+            tx.execute(PLANS.update().where(PLANS.c.plan_id == first.replace("r_", "p_")).values(workload="elsewhere"))
+        await engine.worker(None, on_turn=_stop_after(500)).work()
+        report = await engine.run_report(first)
+        assert "elsewhere" in report.reason
+        assert report.state == "paused"
+        assert (await engine.run_report(second)).state == "done"
+        engine.store.close()
+
+    live(body)
+    life.bury()
+
+
+def test_an_archived_batch_is_not_adopted():
+    """Its results are gone: it was once asked for them for ever, and every run of the account waited with it."""
+    life = Life(seed=49, widths=(6,))
+
+    async def body() -> None:
+        await asyncio.to_thread(life._be_a_stranger)
+        engine = life.engine()
+        now = await engine.clock.now()
+        await engine.clock.sleep_until(now + timedelta(days=31))
+        batch = next(iter(await engine.unknown_batches()))
+        with pytest.raises(LowtideError, match="gone"):
+            await engine.adopt(batch.provider_batch_id)
+        engine.store.close()
+
+    live(body)
+    life.bury()
+
+
+def test_an_adopted_batch_whose_results_never_come_ends():
+    life = Life(seed=50, widths=(6,), rules=rules({"on": f"GET {BATCH}/results", "fault": "results_vanish"}))
+
+    async def body() -> None:
+        await asyncio.to_thread(life._be_a_stranger)
+        engine = life.engine()
+        batch = next(iter(await engine.unknown_batches()))
+        run_id = await engine.adopt(batch.provider_batch_id)
+        await engine.worker([run_id], on_turn=_stop_after(500)).work()
+        assert (await engine.run_report(run_id)).state == "done"
+        assert any("never came" in row.text for row in rows(engine, select(EVENTS)))
+        engine.store.close()
+
+    live(body)
     life.bury()

@@ -56,6 +56,10 @@ class Adopting(Desk):
                     f"{self.codec.provider} knows no batch {provider_batch_id}", hint="lowtide adopt lists them"
                 )
             raise _refused(view)
+        if view.archived:
+            raise LowtideError(
+                f"the results of {provider_batch_id} are gone: the provider has archived it", hint="nothing can be read"
+            )
         now = await self.clock.now()
         suffix = self.clock.new_id(7)
         plan_id, run_id = PlanId(f"p_{suffix}"), RunId(f"r_{suffix}")

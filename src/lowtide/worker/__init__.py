@@ -12,7 +12,7 @@ from typing import assert_never
 
 from lowtide import dispatch, plan
 from lowtide.dispatch import Command, KnownRun, RunId, UntestedKind
-from lowtide.errors import LeaseLost
+from lowtide.errors import LeaseLost, LowtideError, NotFound, PriceUnknown
 from lowtide.store import plans, runs, shards
 from lowtide.store.books import find_account, open_account
 from lowtide.store.runs import RunRow
@@ -42,6 +42,7 @@ class Worker:
     focus: frozenset[RunId] | None = None
     stopping: bool = False
     on_turn: Callable[[Turn], None] | None = None
+    _aside: set[RunId] = field(default_factory=set)
     _prices: dict[tuple[str, date], bool] = field(default_factory=dict)
 
     async def work(self) -> Turn:
@@ -80,11 +81,15 @@ class Worker:
             with self.hands.store.read() as tx:
                 run = runs.find_run(tx, command.run_id)
             assert run is not None
+            if run.leased_by != self.hands.worker or run.run_id in self._aside:
+                continue  # an earlier command took so long that another process has it now, or it cannot go on here
             rows[command.run_id] = run
             try:
                 await self._carry_out(run, command)
             except LeaseLost:
                 continue
+            except (NotFound, PriceUnknown) as error:
+                await self._set_aside(run, error)
             if self.stopping:
                 break
         return Turn(
@@ -111,6 +116,7 @@ class Worker:
             if (self.focus is None or run.run_id in self.focus or run.run_id == blocker)
             and f"{run.provider}:{run.credential}" == self.hands.door  # another key does not see its batches
         ]
+        wanted = [run for run in wanted if run.run_id not in self._aside]
         held: list[RunRow] = []
         elsewhere: list[RunId] = []
         for run in wanted:
@@ -200,6 +206,14 @@ class Worker:
                 await delivering.finish(hands, run, command)
             case _:
                 assert_never(command)
+
+    async def _set_aside(self, run: RunRow, error: LowtideError) -> None:
+        """What one run lacks here (its workload, a price) is not another's trouble: it pauses, and the others go on."""
+        now = await self.hands.clock.now()
+        self._aside.add(run.run_id)
+        with self.hands.store.write() as tx:
+            pause(tx, run, error.message)
+            runs.note(tx, run.run_id, now, f"{error.message}; {error.hint}", level="alarm")
 
     async def _pause(self, run: RunRow, command: dispatch.Pause) -> None:
         now = await self.hands.clock.now()

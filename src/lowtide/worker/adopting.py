@@ -13,6 +13,7 @@ from lowtide.ledger import Reason
 from lowtide.money import ZERO, Nanos
 from lowtide.providers import ApiError, ResultLine
 from lowtide.result import Errored, Succeeded, outcome_name
+from lowtide.retry import wait
 from lowtide.store import Transaction, books, plans, runs, shards
 from lowtide.store.books import Settlement
 from lowtide.store.plans import NewRequest
@@ -38,7 +39,10 @@ async def collect_adopted(hands: Hands, run: RunRow, row: ShardRow, batch: Batch
     try:
         async for line in result_lines(hands, batch.provider_batch_id):
             if isinstance(line, ApiError):
-                await hands.stumble(run, line)
+                if await never_come(hands, run, batch, line):
+                    with hands.store.write() as tx:
+                        books.release(tx, row.hold_id, at=now)
+                        shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
                 return
             if line.custom_id in known:
                 continue
@@ -58,6 +62,26 @@ async def collect_adopted(hands: Hands, run: RunRow, row: ShardRow, batch: Batch
         shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
         shards.set_batch(tx, batch.batch_id, landed_at=now)
         runs.note(tx, run.run_id, now, f"adopted batch {batch.provider_batch_id} landed: {len(known)} outcomes")
+
+
+async def never_come(hands: Hands, run: RunRow, batch: BatchRow, error: ApiError) -> bool:
+    """Results that are not there (archived, deleted) are asked for some times, not for ever. True when given up."""
+    if error.status not in (404, 410):
+        await hands.stumble(run, error)
+        return False
+    now = await hands.clock.now()
+    count = batch.not_found + 1
+    with hands.store.write() as tx:
+        delay = wait(hands.retry_rules, count, hands.clock.chance(), error.retry_after_seconds)
+        shards.set_batch(tx, batch.batch_id, not_found=count, next_at=now + delay)
+        if count < hands.retry_rules.downloads_cut_max:
+            return False
+        shards.set_batch(tx, batch.batch_id, landed_at=now, error=error.message)
+        text = (
+            f"the results of {batch.provider_batch_id} never came ({error.message}): what it cost is not in the books"
+        )
+        runs.note(tx, run.run_id, now, text, level="alarm")
+    return True
 
 
 def _write(

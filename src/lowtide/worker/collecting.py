@@ -363,7 +363,7 @@ async def _collect_duplicate(hands: Hands, run: RunRow, row: ShardRow, batch: Ba
     try:
         async for line in result_lines(hands, batch.provider_batch_id):
             if isinstance(line, ApiError):
-                await hands.stumble(run, line)
+                await adopting.never_come(hands, run, batch, line)
                 return
             ordinal = ordinal_of(line.custom_id, row.shard_id)
             if ordinal is not None and ordinal < row.requests and isinstance(line.outcome, Succeeded):
