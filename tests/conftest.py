@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 
 HOME = tempfile.mkdtemp(prefix="lowtide-tests-")
 
-for _name in [name for name in os.environ if name.startswith(("LOWTIDE_", "ANTHROPIC_"))]:
+ASKED = ("LOWTIDE_LIVES", "LOWTIDE_FIRST_SEED", "LOWTIDE_KILLS")  # how much of a kind: make sim N=..., make crash N=...
+for _name in [name for name in os.environ if name.startswith(("LOWTIDE_", "ANTHROPIC_")) and name not in ASKED]:
     del os.environ[_name]
 os.environ["LOWTIDE_ONLY_LOOPBACK"] = "1"  # the transport refuses every other host
 for _name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):

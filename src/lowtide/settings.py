@@ -23,6 +23,7 @@ from lowtide.retry import RetryRules
 from lowtide.transport import is_loopback
 
 FILE_NAME = "lowtide.toml"
+NUMBER_MAX = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +164,7 @@ def credential(settings: Settings, environment: Mapping[str, str]) -> str:
     secret = ""
     hint = "see api_key in: lowtide config show --origin"
     if kind == "env":
-        secret = environment.get(where, "")
+        secret = environment.get(where, "").strip()
         hint = f"export {where}=..., or point at a file or keyring with LOWTIDE_API_KEY=file:PATH"
     elif kind == "file":
         try:
@@ -226,8 +227,10 @@ def _checked(name: str, value: object, origin: str, folder: Path, problems: list
             number = int(str(value))
         except ValueError:
             number = 0
-        if number < 1:
-            problems.append(f"{origin}: {name} must be a whole number above 0, not {value!r}")
+        if not 1 <= number <= NUMBER_MAX:
+            problems.append(
+                f"{origin}: {name} must be a whole number above 0 and at most {NUMBER_MAX:,}, not {value!r}"
+            )
         return number
     if not isinstance(value, str):
         problems.append(f"{origin}: {name} must be text, not {value!r}")

@@ -13,13 +13,14 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import msgspec
 from sqlalchemy import select
 
-from lowtide import points
+from lowtide import points, worker
 from lowtide.catalog import Catalog
 from lowtide.clock import SimulatorClock
 from lowtide.dispatch import RunId
@@ -60,6 +61,9 @@ def fresh_store() -> bytes:
             database.execute("pragma wal_checkpoint(truncate)")
         database.close()
         return (Path(folder) / "store.db").read_bytes()
+
+
+worker.IDLE = timedelta(days=2)  # nobody else writes to these stores: no need to look in between
 
 
 class Crash(BaseException):
@@ -189,8 +193,8 @@ class Life:
             {
                 "simulator": "http://127.0.0.1:1",
                 "store": str(self.folder / "store"),
-                "poll_seconds_min": 60,
-                "poll_seconds_max": 1800,
+                "poll_seconds_min": 600,
+                "poll_seconds_max": 20_000,
                 **self.settings,
             },
             {"HOME": str(self.folder)},

@@ -114,9 +114,10 @@ def test_a_server_on_this_machine_that_is_no_simulator_is_pointed_out(
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ({"tries_max": 0}, "--tries-max: tries_max must be a whole number above 0, not 0"),
-        ({"tries_max": "many"}, "tries_max must be a whole number above 0, not 'many'"),
+        ({"tries_max": 0}, "--tries-max: tries_max must be a whole number above 0 and at most 1,000,000,000, not 0"),
+        ({"tries_max": "many"}, "tries_max must be a whole number above 0 and at most 1,000,000,000, not 'many'"),
         ({"tries_max": -1}, "above 0"),
+        ({"settle_delay_seconds": 99_999_999_999_999}, "at most 1,000,000,000"),
         ({"poll_seconds_min": "1.5"}, "poll_seconds_min must be a whole number"),
         ({"model": 5}, "model must be text, not 5"),
         ({"simulator": "8008"}, "simulator must be an address such as"),

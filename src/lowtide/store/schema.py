@@ -154,6 +154,7 @@ REQUESTS = Table(
 Index(
     "ix_requests_retry",
     REQUESTS.c.plan_id,
+    REQUESTS.c.state,
     REQUESTS.c.seq,
     sqlite_where=text("state = 'retry'"),
     postgresql_where=text("state = 'retry'"),

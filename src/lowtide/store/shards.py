@@ -14,7 +14,7 @@ from lowtide.dispatch import BatchId, PlanId, Role, RunId
 from lowtide.money import Nanos
 from lowtide.packing import Candidate, ShardId, ordinal_of, unpack_members
 from lowtide.store import Store, Transaction
-from lowtide.store.runs import RunRow
+from lowtide.store.runs import RETRYING, RunRow, retrying_count
 from lowtide.store.schema import ATTEMPTS, BATCHES, REQUESTS, SHARDS, instant_text
 from lowtide.usage import Usage
 
@@ -102,7 +102,9 @@ def _pending(run: RunRow) -> ColumnElement[bool]:
 def candidates(tx: Transaction, run: RunRow) -> Iterator[Candidate]:
     """Stream what waits, in order: those that go out again, then those that were in no shard yet."""
     plan_id, pending = run.plan_id, _pending(run)
-    for fresh, where in ((False, REQUESTS.c.state == "retry"), (True, pending)):
+    for fresh, where in ((False, RETRYING), (True, pending)):
+        if not fresh and not retrying_count(tx, run):
+            continue  # a look at an index, where the ordered query would walk through the whole plan
         query = (
             select(REQUESTS.c.seq, REQUESTS.c.body_bytes, REQUESTS.c.ceiling_nanos)
             .where(REQUESTS.c.plan_id == plan_id, where)
@@ -122,7 +124,7 @@ def next_ceiling(tx: Transaction, run: RunRow) -> Nanos:
 
 def first_of_kind(tx: Transaction, run: RunRow, kind: str, model: str) -> int | None:
     """Find the next waiting request of a kind."""
-    waiting = (REQUESTS.c.state == "retry") | _pending(run)
+    waiting = RETRYING | _pending(run)
     query = select(REQUESTS.c.seq).where(
         REQUESTS.c.plan_id == run.plan_id, REQUESTS.c.kind == kind, REQUESTS.c.model == model, waiting
     )

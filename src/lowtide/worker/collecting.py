@@ -31,12 +31,13 @@ from lowtide.worker.reading import result_lines
 from lowtide.worker.settling import price, request_state
 
 BLOCK = 500
+LANDED_BEFORE, SEEN_NOW = 1, 2  # what a byte of ``_Collection.seen`` says; 0 is not seen
 MESSAGE_CHARACTERS_MAX = 1000
 
 
 @dataclass(slots=True, kw_only=True)
 class _Collection:
-    """One download in progress. ``seen`` has a byte per ordinal: landed or in the block."""
+    """One download in progress. ``seen`` has a byte per ordinal: 0 until its row came."""
 
     run: RunRow
     shard: ShardRow
@@ -79,7 +80,7 @@ async def collect(hands: Hands, run: RunRow, command: Collect) -> None:
         canceling=run.state is RunState.CANCELING,
     )
     for ordinal in landed:
-        this.seen[ordinal] = 1
+        this.seen[ordinal] = LANDED_BEFORE
     try:
         await _download(hands, this)
     finally:
@@ -104,10 +105,12 @@ async def _download(hands: Hands, this: _Collection) -> None:
                     await _foreign(hands, this)
                     return
                 this.strange += 1
+            elif this.seen[ordinal] == LANDED_BEFORE:
+                this.seen[ordinal] = SEEN_NOW  # of an earlier download that was cut
             elif this.seen[ordinal]:
                 this.twice += 1
             else:
-                this.seen[ordinal] = 1
+                this.seen[ordinal] = SEEN_NOW
                 this.block.append((ordinal, line))
                 if len(this.block) >= BLOCK:
                     await _write_block(hands, this)
@@ -348,7 +351,7 @@ async def give_up(hands: Hands, run: RunRow, command: GiveUp) -> None:
             canceling=run.state is RunState.CANCELING,
         )
         for ordinal in shards.landed_ordinals(tx, row.shard_id):
-            this.seen[ordinal] = 1
+            this.seen[ordinal] = LANDED_BEFORE
         shards.set_batch(tx, command.batch_id, succeeded=batch.total)  # unknown: held as if all were bought
         _give_up_rows(hands, tx, this, now)
 

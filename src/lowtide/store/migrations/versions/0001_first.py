@@ -38,8 +38,7 @@ def upgrade() -> None:
         sa.Column("cost_nanos", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.String(length=27), nullable=False),
         sa.CheckConstraint(
-            "outcome in ('succeeded', 'errored', 'canceled', 'expired')",
-            name=op.f("ck_attempts_outcome_known"),
+            "outcome in ('succeeded', 'errored', 'canceled', 'expired')", name=op.f("ck_attempts_outcome_known")
         ),
         sa.PrimaryKeyConstraint("shard_id", "ordinal", name=op.f("pk_attempts")),
         sqlite_with_rowid=False,
@@ -54,12 +53,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "events",
-        sa.Column(
-            "event_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
+        sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("run_id", sa.String(length=40), nullable=False),
         sa.Column("at", sa.String(length=27), nullable=False),
         sa.Column("level", sa.String(length=8), nullable=False),
@@ -69,12 +63,7 @@ def upgrade() -> None:
     op.create_index("ix_events_run_id", "events", ["run_id", "event_id"], unique=False)
     op.create_table(
         "holds",
-        sa.Column(
-            "hold_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
-        ),
+        sa.Column("hold_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("account_id", sa.String(length=80), nullable=False),
         sa.Column("counter_account", sa.String(length=80), nullable=False),
         sa.Column("remaining_nanos", sa.BigInteger(), nullable=False),
@@ -133,19 +122,14 @@ def upgrade() -> None:
     op.create_index(
         "ix_requests_retry",
         "requests",
-        ["plan_id", "seq"],
+        ["plan_id", "state", "seq"],
         unique=False,
         sqlite_where=sa.text("state = 'retry'"),
         postgresql_where=sa.text("state = 'retry'"),
     )
     op.create_table(
         "segments",
-        sa.Column(
-            "segment",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
+        sa.Column("segment", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("purpose", sa.String(length=8), nullable=False),
         sa.Column("writer", sa.String(length=40), nullable=False),
         sa.Column("sealed", sa.Boolean(), nullable=False),
@@ -156,10 +140,7 @@ def upgrade() -> None:
     op.create_table(
         "transfers",
         sa.Column(
-            "transfer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
+            "transfer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
         ),
         sa.Column("verb", sa.String(length=8), nullable=False),
         sa.Column("debit_account", sa.String(length=80), nullable=False),
@@ -170,10 +151,7 @@ def upgrade() -> None:
         sa.Column("shard_id", sa.String(length=40), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=True),
         sa.Column("at", sa.String(length=27), nullable=False),
-        sa.CheckConstraint(
-            "verb in ('reserve', 'settle', 'release')",
-            name=op.f("ck_transfers_verb_known"),
-        ),
+        sa.CheckConstraint("verb in ('reserve', 'settle', 'release')", name=op.f("ck_transfers_verb_known")),
         sa.PrimaryKeyConstraint("transfer_id", name=op.f("pk_transfers")),
     )
     op.create_index(
@@ -191,9 +169,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String(length=120), nullable=False),
         sa.Column("passed", sa.Boolean(), nullable=False),
         sa.Column("refusals", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["plan_id"], ["plans.plan_id"], name=op.f("fk_kinds_plan_id")
-        ),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.plan_id"], name=op.f("fk_kinds_plan_id")),
         sa.PrimaryKeyConstraint("plan_id", "kind", "model", name=op.f("pk_kinds")),
     )
     op.create_table(
@@ -212,12 +188,9 @@ def upgrade() -> None:
         sa.Column("leased_by", sa.String(length=40), nullable=True),
         sa.Column("leased_until", sa.String(length=27), nullable=True),
         sa.CheckConstraint(
-            "state in ('active', 'paused', 'canceling', 'done', 'failed', 'canceled')",
-            name=op.f("ck_runs_state_known"),
+            "state in ('active', 'paused', 'canceling', 'done', 'failed', 'canceled')", name=op.f("ck_runs_state_known")
         ),
-        sa.ForeignKeyConstraint(
-            ["plan_id"], ["plans.plan_id"], name=op.f("fk_runs_plan_id")
-        ),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.plan_id"], name=op.f("fk_runs_plan_id")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_runs")),
         sa.UniqueConstraint("plan_id", name=op.f("uq_runs_plan_id")),
     )
@@ -227,9 +200,7 @@ def upgrade() -> None:
         sa.Column("wave", sa.Integer(), nullable=False),
         sa.Column("first_seq", sa.BigInteger(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["plan_id"], ["plans.plan_id"], name=op.f("fk_waves_plan_id")
-        ),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.plan_id"], name=op.f("fk_waves_plan_id")),
         sa.PrimaryKeyConstraint("plan_id", "wave", name=op.f("pk_waves")),
     )
     op.create_table(
@@ -250,27 +221,18 @@ def upgrade() -> None:
         sa.Column("created_at", sa.String(length=27), nullable=False),
         sa.Column("landed_at", sa.String(length=27), nullable=True),
         sa.Column("delivered_at", sa.String(length=27), nullable=True),
-        sa.CheckConstraint(
-            "route in ('batch', 'realtime')", name=op.f("ck_shards_route_known")
-        ),
+        sa.CheckConstraint("route in ('batch', 'realtime')", name=op.f("ck_shards_route_known")),
         sa.CheckConstraint(
             "state in ('reserved', 'sending', 'doubtful', 'out', 'landed', 'dropped')",
             name=op.f("ck_shards_state_known"),
         ),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["runs.run_id"], name=op.f("fk_shards_run_id")
-        ),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"], name=op.f("fk_shards_run_id")),
         sa.PrimaryKeyConstraint("shard_id", name=op.f("pk_shards")),
     )
     op.create_index("ix_shards_run_id", "shards", ["run_id"], unique=False)
     op.create_table(
         "batches",
-        sa.Column(
-            "batch_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
+        sa.Column("batch_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("shard_id", sa.String(length=40), nullable=False),
         sa.Column("provider", sa.String(length=40), nullable=False),
         sa.Column("role", sa.String(length=10), nullable=False),
@@ -297,22 +259,13 @@ def upgrade() -> None:
         sa.Column("landed_at", sa.String(length=27), nullable=True),
         sa.Column("next_at", sa.String(length=27), nullable=True),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
-        sa.CheckConstraint(
-            "role in ('ours', 'duplicate', 'suspect', 'adopted')",
-            name=op.f("ck_batches_role_known"),
-        ),
+        sa.CheckConstraint("role in ('ours', 'duplicate', 'suspect', 'adopted')", name=op.f("ck_batches_role_known")),
         sa.CheckConstraint(
             "state in ('planned', 'submitting', 'doubtful', 'validating', 'queued', 'running', 'finalizing', 'canceling', 'ended', 'failed', 'expired', 'canceled', 'lost')",
             name=op.f("ck_batches_state_known"),
         ),
-        sa.ForeignKeyConstraint(
-            ["shard_id"], ["shards.shard_id"], name=op.f("fk_batches_shard_id")
-        ),
+        sa.ForeignKeyConstraint(["shard_id"], ["shards.shard_id"], name=op.f("fk_batches_shard_id")),
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batches")),
-        sa.UniqueConstraint(
-            "provider",
-            "provider_batch_id",
-            name=op.f("uq_batches_provider_provider_batch_id"),
-        ),
+        sa.UniqueConstraint("provider", "provider_batch_id", name=op.f("uq_batches_provider_provider_batch_id")),
     )
     op.create_index("ix_batches_shard_id", "batches", ["shard_id"], unique=False)
