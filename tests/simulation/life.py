@@ -432,7 +432,7 @@ def seeded(seed: int) -> Life:
         seed=seed,
         widths=widths,
         cap_share=chance.choice([None, 0.0, 0.3, 1.0]),
-        crash_chance=chance.choice([0.0, 0.004, 0.01, 0.02]),
+        crash_chance=chance.choice([0.0, 0.003, 0.008, 0.015]),
         rules=msgspec.convert(picked, tuple[Rule, ...]),
         options={"errored_share": chance.choice([0.0, 0.1]), "expired_share": chance.choice([0.0, 0.1])},
         settings={"batch_requests_max": chance.choice([100_000, 2, 3])},

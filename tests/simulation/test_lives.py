@@ -8,6 +8,7 @@ from life import Life, seeded, told
 
 LIVES = int(os.environ.get("LOWTIDE_LIVES", "500"))
 FIRST = int(os.environ.get("LOWTIDE_FIRST_SEED", "0"))
+pytestmark = pytest.mark.no_cover  # what they cover, unit tests cover alone; measuring would cost a third more
 A_TEST = 10  # lives a test, so that the report stays readable
 
 
