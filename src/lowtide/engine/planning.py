@@ -227,10 +227,10 @@ class Planning(Desk):
             costs=Costs(
                 floor=batch.likely_nanos(each_in * 6 // 10, 1) * line.requests,
                 likely=batch.likely_nanos(each_in, each_out) * line.requests,
-                ceiling=batch.ceiling_nanos(most_in, most_out, dearest_write="", us_only=False) * line.requests,
+                ceiling=batch.ceiling_nanos(most_in, most_out, dearest_write="", us_only=True) * line.requests,
                 realtime_floor=realtime.likely_nanos(each_in * 6 // 10, 1) * line.requests,
                 realtime_likely=realtime.likely_nanos(each_in, each_out) * line.requests,
-                realtime_ceiling=realtime.ceiling_nanos(most_in, most_out, dearest_write="", us_only=False)
+                realtime_ceiling=realtime.ceiling_nanos(most_in, most_out, dearest_write="", us_only=True)
                 * line.requests,
             ),
         )

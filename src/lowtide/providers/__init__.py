@@ -22,6 +22,8 @@ class BodyFacts:
     ``non_ascii_bytes`` is the part of it outside ASCII. ``images`` counts images of known kind (base64 or URL).
     ``input_unbounded`` is True where the body names a document or file whose length we cannot see; the bound of the input
     is then the model's context window. ``cache_breakpoints`` counts the user's own ``cache_control`` marks.
+    ``us_only`` is True where the body may be served, and so priced, in the US alone: it asks for it, or leaves the place to
+    its workspace.
     ``dearest_write`` is the dearest cache write the body may cause: ``""``, ``"5m"`` or ``"1h"``.
     """
 

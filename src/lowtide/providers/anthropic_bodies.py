@@ -141,7 +141,8 @@ def _facts(body: _Params) -> BodyFacts:
         input_unbounded=seen.unbounded,
         cache_breakpoints=seen.breakpoints,
         dearest_write=seen.dearest_write,
-        us_only=body.inference_geo == "us",
+        # A body that names no place is served where its workspace says, and that may be the US alone (1.1 times the price).
+        us_only=body.inference_geo in (None, "us"),
     )
 
 
