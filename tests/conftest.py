@@ -7,6 +7,7 @@ which tests start inherit it.
 import os
 import shutil
 import tempfile
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,3 +31,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind."""
     del config
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how often each named point was hit by a kill -9; here, because only this file is read where the tests end."""
+    killed: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == "killed" and report.when == "call":
+                    killed.update(value)
+    if killed:
+        terminalreporter.section(f"killed with SIGKILL {sum(killed.values())} times")
+        for point, count in sorted(killed.items()):
+            terminalreporter.line(f"{count:5d}  {point}")

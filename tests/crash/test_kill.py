@@ -11,7 +11,9 @@ from victim import Victim, moments
 from lowtide.points import POINTS
 
 KILLS = int(os.environ.get("LOWTIDE_KILLS", "100"))
-ROUNDS = max(1, -(-KILLS // (len(POINTS) * 5)))  # a round kills three times at the point and twice at random moments
+ROUNDS = max(
+    1, -(-KILLS // (len(POINTS) * 5))
+)  # a round kills up to three times at the point and three times at random moments
 LOST = [
     {"on": "POST /v1/messages/batches", "fault": "lost_reply_after_commit", "times": 1},
     {"on": "GET /v1/messages/batches/{id}/results", "fault": "cut_results_after_bytes", "bytes": 900, "times": 1},
@@ -25,7 +27,7 @@ def test_killed_and_started_again(point, round_number, tmp_path, record_property
     try:
         for nth in (1, 1, 2):
             victim.kill_at(point, nth)
-        for seconds in moments(victim.seed, 2):
+        for seconds in moments(victim.seed, 3):
             victim.kill_after(seconds)
         code = victim.finish()
         assert code == 0
