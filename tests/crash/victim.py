@@ -156,4 +156,4 @@ class Victim:
 def moments(seed: int, count: int) -> list[float]:
     """Draw moments to kill at, from before the first byte to near the end of a run."""
     chance = random.Random(seed)
-    return [chance.uniform(0.2, 2.5) for _ in range(count)]
+    return [chance.uniform(0.2, 1.2) for _ in range(count)]
