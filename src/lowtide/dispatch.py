@@ -22,7 +22,6 @@ RunId = NewType("RunId", str)
 PlanId = NewType("PlanId", str)
 BatchId = NewType("BatchId", int)
 
-DOWNLOADS_AT_ONCE = 1
 PRICES_CHANGED = "prices changed since the plan was made: plan again"
 
 

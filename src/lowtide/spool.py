@@ -13,7 +13,6 @@ from lowtide import points
 from lowtide.catalog import Catalog, Lane, Model
 from lowtide.errors import PriceUnknown, Problem
 from lowtide.estimate import OutputHistory, TokenRange, estimate_input, estimate_output
-from lowtide.packing import CUSTOM_ID_LENGTH
 from lowtide.plan import Costs
 from lowtide.providers import BodyFacts, Codec
 from lowtide.request import KEY_LENGTH_MAX, Native, Request, RequestKey
@@ -241,6 +240,3 @@ def _unknown_model(where: str, model: str) -> Problem:
         what=f"no model {model!r} is known, so its price is unknown",
         hint="lowtide prices lists the models; add your own model and price in a price file",
     )
-
-
-LINE_OVERHEAD = CUSTOM_ID_LENGTH + 64  # an upper bound for planning; the codec gives the exact length when sending

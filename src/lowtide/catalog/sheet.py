@@ -88,12 +88,7 @@ class PriceSheet:
 
         Called once per settled request. Raises: PriceUnknown as ``cost`` does.
         """
-        scale = self._scale
-        whole, rest = divmod(self._units(usage), scale)
-        rest += rest
-        if rest > scale or (rest == scale and whole & 1):
-            whole += 1
-        return Nanos(whole)
+        return _half_even(self._units(usage), self._scale)
 
     def parts(self, usage: Usage) -> dict[TokenKind, Fraction]:
         """Give the exact dollars of this usage by kind, kinds with nothing left out; they sum to ``cost``.
@@ -117,14 +112,10 @@ class PriceSheet:
 
     def likely_nanos(self, input_tokens: int, output_tokens: int) -> Nanos:
         """Give what plain tokens cost, none of them cached, in nano-dollars."""
-        for tier in self._world:
+        for tier in self._world:  # a loop: four times a request, where a generator costs more than the sum
             if input_tokens > tier[0]:
                 break
-        whole, rest = divmod(input_tokens * tier[1] + output_tokens * tier[5], self._scale)
-        rest += rest
-        if rest > self._scale or (rest == self._scale and whole & 1):
-            whole += 1
-        return Nanos(whole)
+        return _half_even(input_tokens * tier[1] + output_tokens * tier[5], self._scale)
 
     def ceiling_nanos(
         self, input_tokens: int, output_tokens: int, *, dearest_write: str | None = None, us_only: bool = True
@@ -207,6 +198,15 @@ class PriceSheet:
             f"no price for {what} of {self.model} on the {self.lane} lane on {self.day}",
             hint="add a dated price of your own to a price file",
         )
+
+
+def _half_even(units: int, scale: int) -> Nanos:
+    """Round units of 1/scale nano-dollars, by integers alone: this runs for every request and every answer."""
+    whole, rest = divmod(units, scale)
+    rest += rest
+    if rest > scale or (rest == scale and whole & 1):
+        whole += 1
+    return Nanos(whole)
 
 
 def _tiers(rows: tuple[Price, ...]) -> list[tuple[int, dict[TokenKind, Decimal]]]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from importlib import resources
 from pathlib import Path
 
 import click
@@ -29,6 +28,7 @@ from lowtide.reports import RunReport
 from lowtide.transport import HttpTransport
 from lowtide.wire import HttpCall
 from lowtide.workload import WorkloadOptions
+from lowtide.workloads.bpmn.sources import demo_folder
 
 MARK = ".lowtide-demo"  # a folder that holds this file is ours to wipe
 SEED = "7"
@@ -59,9 +59,9 @@ def demo(out: Path, language: str) -> int:
     store = Path(chosen.store or ".lowtide/demo")
     _wipe(store, "--store")
     _wipe(out, "--out")
-    with _simulator() as address, resources.as_file(resources.files("lowtide.workloads.bpmn") / "demo") as models:
+    with _simulator() as address:
         here = replace(chosen, store=str(store.resolve()), simulator=address)
-        return asyncio.run(_demo(here, models, out, language))
+        return asyncio.run(_demo(here, demo_folder(), out, language))
 
 
 def _wipe(folder: Path, option: str) -> None:

@@ -22,7 +22,7 @@ from lowtide.errors import (
     PlanChanged,
     Problem,
 )
-from lowtide.estimate import Basis, OutputHistory, likely_tokens, output_history, spread_percent
+from lowtide.estimate import FLOOR_PERCENT, Basis, OutputHistory, likely_tokens, output_history, spread_percent
 from lowtide.ledger import AccountId
 from lowtide.money import Nanos, show_dollars
 from lowtide.plan import Costs, Draft, Head, Plan
@@ -211,12 +211,11 @@ class Planning(Desk):
         batch = self.catalog.sheet(self.codec.provider, model, Lane.BATCH, day)
         realtime = self.catalog.sheet(self.codec.provider, model, Lane.REALTIME, day)
         count = max(line.requests, 1)
-        tokenizer = found.tokenizer if found is not None else None
-        assert tokenizer is not None, "the first wave knew this model"
-        each_in = likely_tokens(line.input_bytes_likely // count, tokenizer=tokenizer)
+        assert found is not None, "the first wave knew this model"
+        each_in = likely_tokens(line.input_bytes_likely // count, tokenizer=found.tokenizer)
+        least_in = each_in * FLOOR_PERCENT // 100
         most_in, most_out = -(-line.input_bytes_ceiling // count), -(-line.output_tokens_ceiling // count)
-        window = found.largest_context_tokens if found is not None else most_in
-        most_in = min(most_in, window)
+        most_in = min(most_in, found.largest_context_tokens)
         each_out = max(1, most_out // 2) if lengths is None else max(1, min(lengths.mean_tokens, most_out))
         draft.add_later(
             wave=wave,
@@ -225,10 +224,10 @@ class Planning(Desk):
             requests=line.requests,
             tokens=(each_in * line.requests, each_out * line.requests),
             costs=Costs(
-                floor=batch.likely_nanos(each_in * 6 // 10, 1) * line.requests,
+                floor=batch.likely_nanos(least_in, 1) * line.requests,
                 likely=batch.likely_nanos(each_in, each_out) * line.requests,
                 ceiling=batch.ceiling_nanos(most_in, most_out, dearest_write="", us_only=True) * line.requests,
-                realtime_floor=realtime.likely_nanos(each_in * 6 // 10, 1) * line.requests,
+                realtime_floor=realtime.likely_nanos(least_in, 1) * line.requests,
                 realtime_likely=realtime.likely_nanos(each_in, each_out) * line.requests,
                 realtime_ceiling=realtime.ceiling_nanos(most_in, most_out, dearest_write="", us_only=True)
                 * line.requests,

@@ -23,7 +23,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from lowtide import points
 from lowtide.errors import StoreUnusable
 from lowtide.store import segments
 from lowtide.store.schema import META, SEGMENTS
@@ -31,7 +30,6 @@ from lowtide.store.segments import Place, SegmentReader, SegmentWriter
 
 SCHEMA = "0001"  # the newest migration; a store with a newer one is refused
 BUSY_SECONDS = 30
-BACKUP_FORMAT = "1"
 
 Transaction = Connection
 
@@ -330,4 +328,4 @@ def _started(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19][-9:]
 
 
-__all__ = ["SCHEMA", "Store", "Transaction", "insert_missing", "points", "worker_is_dead", "worker_name"]
+__all__ = ["SCHEMA", "Store", "Transaction", "insert_missing", "worker_is_dead", "worker_name"]

@@ -5,23 +5,23 @@ is one wave, no document, and nothing to remember but the name.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 
 from lowtide.errors import Problem
 from lowtide.inputs import OBJECT_BYTES_MAX, batch_form, batch_lines, batch_object
-from lowtide.request import Request, RequestKey
-from lowtide.workload import Answers, Delivery, Document, Scope, WorkloadOptions
+from lowtide.request import Request
+from lowtide.workload import Scope, WorkloadOptions
 from lowtide.workloads.lines import HashedLines, head_of, unreadable
+from lowtide.workloads.one_file import OneFile
 
 SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 
 
-class BatchFile:
+class BatchFile(OneFile):
     """Workload ``batch``. Uses no options: model and limits stand in the lines."""
 
     name = "batch"
-    goes_on = False  # a line that cannot be sent is mended or left out by choice, never by the way
 
     def accepts(self, source: Path) -> bool:
         """Accept a JSON-lines file with a ``custom_id`` line in its beginning, or the create call's body."""
@@ -30,22 +30,6 @@ class BatchFile:
     def read(self, source: Path, options: WorkloadOptions) -> "BatchReading":
         """Open the file; nothing is read before the stream is asked for."""
         return BatchReading(source)
-
-    def next_wave(self, scope: Scope, wave: int, answers: Answers) -> Iterator[Request]:
-        """Make nothing: a batch file has one wave."""
-        return iter(())
-
-    def place(self, scope: Scope, key: RequestKey) -> PurePosixPath | None:
-        """Give no path: the results are one file."""
-        return None
-
-    def document(self, scope: Scope, delivery: Delivery) -> Document:
-        """Never called, because ``place`` gives no path."""
-        raise AssertionError("a batch file has no documents")
-
-    def indexes(self, scope: Scope, finished: Mapping[RequestKey, str]) -> Iterable[Document]:
-        """Write no page."""
-        return ()
 
 
 class BatchReading:

@@ -5,24 +5,24 @@ before what the template's front part says). One wave; rows are a stream.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 
 from lowtide.errors import Problem
 from lowtide.inputs import RowOptions, RowTemplate, batch_form, csv_requests, jsonl_requests, row_template
-from lowtide.request import Request, RequestKey
-from lowtide.workload import Answers, Delivery, Document, Scope, WorkloadOptions
+from lowtide.request import Request
+from lowtide.workload import Scope, WorkloadOptions
 from lowtide.workloads.lines import HashedLines, head_of, unreadable
+from lowtide.workloads.one_file import OneFile
 
 CSV_SUFFIXES = frozenset({".csv", ".tsv"})
 JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 
-class Table:
+class Table(OneFile):
     """Workload ``table``."""
 
     name = "table"
-    goes_on = False  # a line that cannot be sent is mended or left out by choice, never by the way
 
     def accepts(self, source: Path) -> bool:
         """Accept a CSV or TSV file, or JSON lines that are no batch file."""
@@ -34,22 +34,6 @@ class Table:
     def read(self, source: Path, options: WorkloadOptions) -> "TableReading":
         """Open the table; nothing is read before the stream is asked for."""
         return TableReading(source, options)
-
-    def next_wave(self, scope: Scope, wave: int, answers: Answers) -> Iterator[Request]:
-        """Make nothing: a table has one wave."""
-        return iter(())
-
-    def place(self, scope: Scope, key: RequestKey) -> PurePosixPath | None:
-        """Give no path: the results are one file."""
-        return None
-
-    def document(self, scope: Scope, delivery: Delivery) -> Document:
-        """Never called, because ``place`` gives no path."""
-        raise AssertionError("a table has no documents")
-
-    def indexes(self, scope: Scope, finished: Mapping[RequestKey, str]) -> Iterable[Document]:
-        """Write no page."""
-        return ()
 
 
 class TableReading:
