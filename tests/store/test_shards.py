@@ -23,7 +23,7 @@ from world import (
 )
 
 from lowtide.attempt import AttemptState
-from lowtide.batch import BatchState, Counts
+from lowtide.batch import BatchEvent, BatchState, BatchView, Counts
 from lowtide.dispatch import Role
 from lowtide.money import Nanos
 from lowtide.packing import Candidate
@@ -135,6 +135,17 @@ def test_a_shard_reads_back(store: Store) -> None:
     assert (found.state, found.tries, found.members) == (AttemptState.LANDED, 3, array("q", [0, 2]))
 
 
+VIEW = BatchView(
+    provider_batch_id="msgbatch_1",
+    event=BatchEvent.FOUND_RUNNING,
+    counts=Counts(total=3, succeeded=1, errored=2),
+    created_at=NOW,
+    expires_at=None,
+    ended_at=None,
+    results_path=None,
+)
+
+
 def test_a_batch_reads_back(store: Store) -> None:
     add_run(store)
     add_shard(store)
@@ -145,9 +156,8 @@ def test_a_batch_reads_back(store: Store) -> None:
             batch_id,
             state=BatchState.RUNNING,
             provider_batch_id="msgbatch_1",
-            created_at=NOW,
             verified=True,
-            **shards.counts_values(Counts(total=3, succeeded=1, errored=2)),
+            **shards.view_values(VIEW),
         )
         row = shards.batch(tx, batch_id)
     assert (row.shard_id, row.role, row.state, row.total) == (SHARD, Role.OURS, BatchState.RUNNING, 3)

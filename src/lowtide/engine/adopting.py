@@ -1,5 +1,6 @@
 """Batches that another program submitted: listed, taken over on request, never canceled unasked."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,17 +8,14 @@ from lowtide.attempt import AttemptState
 from lowtide.batch import FOUND, BatchView
 from lowtide.dispatch import PlanId, Role, RunId
 from lowtide.engine.desk import Desk
-from lowtide.errors import (
-    LowtideError,
-    NotFound,
-    ProviderRefused,
-)
+from lowtide.errors import LowtideError, NotFound, ProviderRefused
 from lowtide.ledger import AccountId, Reason
 from lowtide.money import ZERO
 from lowtide.packing import ShardId, pack_members, unpack_members
 from lowtide.providers import ApiError
 from lowtide.reports import UnknownBatch
 from lowtide.store import books, plans, runs, shards
+from lowtide.worker.reading import listing
 from lowtide.workload import WorkloadOptions
 
 
@@ -28,19 +26,14 @@ class Adopting(Desk):
         """List batches at the provider that this store knows nothing of; they are never canceled unasked."""
         hands = self.hands()
         found: list[UnknownBatch] = []
-        after: str | None = None
-        while True:
-            reply = await hands.ask(self.codec.list_call(after=after, limit=1000))
-            page = self.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
+        async for page in listing(hands, pages_max=sys.maxsize):
             if isinstance(page, ApiError):
                 raise _refused(page)
             ids = [view.provider_batch_id for view in page.batches]
             with self.store.read() as tx:
                 known = shards.known_provider_ids(tx, self.codec.provider, ids)
             found.extend(_unknown(view) for view in page.batches if view.provider_batch_id not in known)
-            after = page.next_after
-            if after is None:
-                return found
+        return found
 
     async def adopt(self, provider_batch_id: str) -> RunId:
         """Take over a batch that another program submitted: a run of its own, collected and booked by a worker.
@@ -113,11 +106,8 @@ class Adopting(Desk):
                 values={
                     "provider_batch_id": provider_batch_id,
                     "verified": True,
-                    "created_at": view.created_at,
-                    "ended_at": view.ended_at,
-                    "expires_at": view.expires_at,
                     "submitting_at": now,
-                    **shards.counts_values(view.counts),
+                    **shards.view_values(view),
                 },
             )
             runs.note(tx, run_id, now, f"adopted {provider_batch_id}: {view.counts.total} requests")

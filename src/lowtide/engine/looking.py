@@ -16,8 +16,8 @@ from lowtide.errors import (
 from lowtide.ledger import AccountId, Reason
 from lowtide.money import ZERO, Nanos
 from lowtide.plan import Plan
+from lowtide.providers import kept_answer
 from lowtide.reports import BatchReport, FailureReport, HoldReport, PriceLine, ResultRow, RunReport
-from lowtide.result import Succeeded
 from lowtide.store import answers, books, history, plans, runs, shards, worker_is_dead
 from lowtide.store.runs import RunRow
 
@@ -175,10 +175,7 @@ class Looking(Desk):
         run = self._run(run_id)
         for row in answers.in_order(self.store, run.plan_id, states=list(states)):
             message = None if row.answer_at is None else self.store.body(row.answer_at)
-            text = None
-            if message is not None:
-                outcome = self.codec.decode_message(status=200, headers={}, body=message)
-                text = outcome.text if isinstance(outcome, Succeeded) else None
+            text = None if message is None else kept_answer(self.codec, message).text
             yield ResultRow(
                 key=row.key,
                 state=row.state,

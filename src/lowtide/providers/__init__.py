@@ -11,7 +11,7 @@ from typing import Protocol
 
 from lowtide.batch import BatchView
 from lowtide.request import Neutral
-from lowtide.result import Outcome, Refusal
+from lowtide.result import Outcome, Refusal, Succeeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,11 @@ class ApiError:
     retry_after_seconds: int | None = None
     spend_limit: bool = False
     request_id: str = ""
+
+    @property
+    def about_us(self) -> bool:
+        """Whether it refuses whoever asks, not what was asked: a key, a permission, a limit on money."""
+        return self.spend_limit or self.status in (401, 402, 403)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +174,13 @@ class Codec(Protocol):
     def provider_time(self, headers: Mapping[str, str]) -> datetime | None:
         """Read the provider's own clock from a reply's ``date`` header, ``None`` when it gave none."""
         ...
+
+
+def kept_answer(codec: Codec, message: bytes) -> Succeeded:
+    """Read an answer that was kept: the provider's bytes as they came in a reply or a row of results."""
+    outcome = codec.decode_message(status=200, headers={}, body=message)
+    assert isinstance(outcome, Succeeded), "what was kept was an answer"
+    return outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,6 +158,27 @@ def settle(
     return booked.verdict
 
 
+def book_bought(
+    store: Store,
+    tx: Transaction,
+    settlements: Sequence[Settlement],
+    *,
+    payer: AccountId,
+    payee: AccountId,
+    reason: Reason,
+    shard_id: str,
+    at: datetime,
+) -> None:
+    """Book what was bought before we knew of it: reserved and settled at once, whatever the limit says."""
+    total = Nanos(sum(settlement.amount for settlement in settlements))
+    hold_id = reserve(
+        tx, payer=payer, payee=payee, amount=total, reason=reason, shard_id=shard_id, at=at, over_limit=True
+    )
+    assert hold_id is not None, "no limit is asked"
+    settle(store, tx, hold_id, settlements, shard_id=shard_id, at=at)
+    release(tx, hold_id, at=at)
+
+
 def release(
     tx: Transaction, hold_id: int, *, at: datetime, keep: Nanos = ZERO, keep_reason: Reason | None = None
 ) -> Nanos:

@@ -332,6 +332,12 @@ def welcome_back(tx: Transaction, provider: str) -> None:
     )
 
 
+def blocking_run(tx: Transaction, provider: str) -> str | None:
+    """Name the run whose create is the unconfirmed one of the account, ``None`` when there is none."""
+    found = tx.execute(select(DOORS.c.unconfirmed_batch).where(DOORS.c.provider == provider)).scalar()
+    return None if found is None else run_of_batch(tx, BatchId(found))
+
+
 def run_of_batch(tx: Transaction, batch_id: BatchId) -> str | None:
     """Name the run that a batch belongs to."""
     query = select(SHARDS.c.run_id).join_from(SHARDS, BATCHES, SHARDS.c.shard_id == BATCHES.c.shard_id)

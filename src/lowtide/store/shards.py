@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, func, select, update
 
 from lowtide.attempt import AttemptState
-from lowtide.batch import BatchState, Counts
+from lowtide.batch import BatchState, BatchView
 from lowtide.dispatch import BatchId, PlanId, Role, RunId
 from lowtide.money import Nanos
 from lowtide.packing import Candidate, ShardId, ordinal_of, unpack_members
 from lowtide.store import Store, Transaction
 from lowtide.store.runs import RETRYING, RunRow, retrying_count
-from lowtide.store.schema import ATTEMPTS, BATCHES, REQUESTS, SHARDS, instant_text
+from lowtide.store.schema import ATTEMPTS, BATCHES, KINDS, REQUESTS, SHARDS, instant_text
 from lowtide.usage import Usage
 
 PAGE = 2000
@@ -243,13 +243,16 @@ def _batch(row: Row[Any]) -> BatchRow:
     return BatchRow(role=Role(row.role), state=BatchState(row.state), **values)
 
 
-def counts_values(counts: Counts) -> dict[str, int]:
-    """Give the columns of a batch's counts."""
+def view_values(view: BatchView) -> dict[str, object]:
+    """Give the columns that follow from how the provider shows a batch: its times and counts."""
     return {
-        "succeeded": counts.succeeded,
-        "errored": counts.errored,
-        "canceled": counts.canceled,
-        "expired": counts.expired,
+        "created_at": view.created_at,
+        "ended_at": view.ended_at,
+        "expires_at": view.expires_at,
+        "succeeded": view.counts.succeeded,
+        "errored": view.counts.errored,
+        "canceled": view.counts.canceled,
+        "expired": view.counts.expired,
     }
 
 
@@ -286,6 +289,15 @@ def bodies(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[Bod
                 ceiling=Nanos(row.ceiling_nanos),
                 tries=row.tries,
             )
+
+
+def models_of(store: Store, plan_id: PlanId, members: "array[int]") -> list[str]:
+    """Give the model of each member by ordinal; the rows are read only where the plan has several models."""
+    with store.read() as tx:
+        models = tx.execute(select(KINDS.c.model).where(KINDS.c.plan_id == plan_id).distinct()).scalars().all()
+    if len(models) == 1:
+        return [models[0]] * len(members)
+    return [body.model for body in bodies(store, plan_id, members)]
 
 
 def tries_of(tx: Transaction, plan_id: PlanId, members: "array[int]") -> dict[int, int]:

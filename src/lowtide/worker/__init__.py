@@ -5,7 +5,7 @@ take, asks ``dispatch`` what to do, and carries the commands out one after anoth
 ends the process; an error of the world is written down and waited for.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import assert_never
@@ -13,7 +13,7 @@ from typing import assert_never
 from lowtide import dispatch, plan
 from lowtide.dispatch import Command, KnownRun, RunId, UntestedKind
 from lowtide.errors import LeaseLost, LowtideError, NotFound, PriceUnknown
-from lowtide.store import plans, runs, shards
+from lowtide.store import Transaction, plans, runs, shards
 from lowtide.store.books import find_account, open_account
 from lowtide.store.runs import RunRow
 from lowtide.worker import collecting, delivering, polling, realtime, sending, waves
@@ -73,17 +73,15 @@ class Worker:
         now = await self.hands.clock.now()
         held, elsewhere = self._claim(now)
         with self.hands.store.read() as tx:
-            known = [self._known(run, now.date()) for run in held]
+            known = [self._known(tx, run, now.date()) for run in held]
             door = runs.known_door(tx, self.hands.door)
         decision = dispatch.next_commands(known, door, self.hands.dispatch_rules, now)
-        rows = {run.run_id: run for run in held}
         for command in decision.commands:
             with self.hands.store.read() as tx:
                 run = runs.find_run(tx, command.run_id)
             assert run is not None
             if run.leased_by != self.hands.worker or run.run_id in self._aside:
                 continue  # an earlier command took so long that another process has it now, or it cannot go on here
-            rows[command.run_id] = run
             try:
                 await self._carry_out(run, command)
             except LeaseLost:
@@ -108,15 +106,14 @@ class Worker:
         """Claim what we may work on, and the run whose unconfirmed create blocks the door if nobody else cares for it."""
         with self.hands.store.read() as tx:
             candidates = runs.open_runs(tx)
-            blocking = runs.known_door(tx, self.hands.door).unconfirmed_batch
-            blocker = None if blocking is None else runs.run_of_batch(tx, blocking)
+            blocker = runs.blocking_run(tx, self.hands.door)
         wanted = [
             run
             for run in candidates
             if (self.focus is None or run.run_id in self.focus or run.run_id == blocker)
             and f"{run.provider}:{run.credential}" == self.hands.door  # another key does not see its batches
+            and run.run_id not in self._aside
         ]
-        wanted = [run for run in wanted if run.run_id not in self._aside]
         held: list[RunRow] = []
         elsewhere: list[RunId] = []
         for run in wanted:
@@ -131,37 +128,35 @@ class Worker:
                 elsewhere.append(run.run_id)
         return held, elsewhere
 
-    def _known(self, run: RunRow, today: date) -> KnownRun:
+    def _known(self, tx: Transaction, run: RunRow, today: date) -> KnownRun:
         """Read what dispatch must know of a run."""
-        with self.hands.store.read() as tx:
-            account = find_account(tx, payer(run))
-            assert account is not None, f"run {run.run_id} has no account"
-            untested = [
-                UntestedKind(kind=kind, model=model, seq=seq, refusals=refusals)
-                for kind, model, refusals in runs.untested_kinds(tx, run.plan_id)
-                if (seq := shards.first_of_kind(tx, run, kind, model)) is not None
-            ]
-            return KnownRun(
-                run_id=run.run_id,
-                state=run.state,
-                wave=run.wave,
-                waves=run.waves,
-                pending=runs.pending_count(tx, run),
-                retrying=runs.retrying_count(tx, run),
-                next_ceiling=shards.next_ceiling(tx, run),
-                untested=tuple(untested),
-                account=account,
-                shards=runs.known_shards(tx, run),
-                prices_hold=self._prices_hold(run, today),
-                delivers=bool(run.out),
-            )
+        account = find_account(tx, payer(run))
+        assert account is not None, f"run {run.run_id} has no account"
+        untested = [
+            UntestedKind(kind=kind, model=model, seq=seq, refusals=refusals)
+            for kind, model, refusals in runs.untested_kinds(tx, run.plan_id)
+            if (seq := shards.first_of_kind(tx, run, kind, model)) is not None
+        ]
+        return KnownRun(
+            run_id=run.run_id,
+            state=run.state,
+            wave=run.wave,
+            waves=run.waves,
+            pending=runs.pending_count(tx, run),
+            retrying=runs.retrying_count(tx, run),
+            next_ceiling=shards.next_ceiling(tx, run),
+            untested=tuple(untested),
+            account=account,
+            shards=runs.known_shards(tx, run),
+            prices_hold=self._prices_hold(tx, run, today),
+            delivers=bool(run.out),
+        )
 
-    def _prices_hold(self, run: RunRow, today: date) -> bool:
+    def _prices_hold(self, tx: Transaction, run: RunRow, today: date) -> bool:
         """Promise 5: prices that the plan showed still hold today."""
         known = self._prices.get((run.plan_id, today))
         if known is None:
-            with self.hands.store.read() as tx:
-                row = plans.find_plan(tx, run.plan_id)
+            row = plans.find_plan(tx, run.plan_id)
             assert row is not None
             # An adopted batch was planned by nobody: no price was promised.
             known = not row.figures or not plan.price_changes(plan.decode(row.figures), self.hands.catalog, today)
@@ -220,8 +215,3 @@ class Worker:
         with self.hands.store.write() as tx:
             pause(tx, run, command.reason)
             runs.note(tx, run.run_id, now, f"paused: {command.reason}", level="warning")
-
-
-def names(found: Iterable[RunRow]) -> frozenset[RunId]:
-    """Name runs."""
-    return frozenset(run.run_id for run in found)

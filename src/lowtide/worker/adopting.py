@@ -10,9 +10,8 @@ from lowtide.attempt import AttemptState
 from lowtide.catalog import Lane
 from lowtide.errors import TransportFailed
 from lowtide.ledger import Reason
-from lowtide.money import ZERO, Nanos
 from lowtide.providers import ApiError, ResultLine
-from lowtide.result import Errored, Succeeded, outcome_name
+from lowtide.result import Succeeded
 from lowtide.retry import wait
 from lowtide.store import Transaction, books, plans, runs, shards
 from lowtide.store.books import Settlement
@@ -22,7 +21,7 @@ from lowtide.store.segments import SegmentWriter
 from lowtide.store.shards import BatchRow, Landed, ShardRow
 from lowtide.worker.hands import Hands, payer
 from lowtide.worker.reading import result_lines
-from lowtide.worker.settling import price
+from lowtide.worker.settling import landed_row, price
 
 BLOCK = 500
 
@@ -125,50 +124,24 @@ def _request(line: ResultLine, seq: int) -> NewRequest:
 def _landed(hands: Hands, line: ResultLine, seq: int, segment: SegmentWriter, batch: BatchRow, now: datetime) -> Landed:
     outcome = line.outcome
     if not isinstance(outcome, Succeeded):
-        code = outcome.code if isinstance(outcome, Errored) else outcome_name(outcome)
-        message = outcome.message if isinstance(outcome, Errored) else ""
-        return Landed(
-            ordinal=seq,
-            seq=seq,
-            outcome=outcome_name(outcome),
-            code=code,
-            message=message,
-            answer_at=None,
-            usage=None,
-            cost=ZERO,
-            state="failed",
-        )
+        return landed_row(outcome, ordinal=seq, seq=seq, state="failed")
     cost, _ = price(hands, outcome, outcome.model, Lane.BATCH, (batch.created_at or now).date())
-    return Landed(
-        ordinal=seq,
-        seq=seq,
-        outcome="succeeded",
-        code=outcome.stop_reason,
-        message="",
-        answer_at=segment.append(outcome.message),
-        usage=outcome.usage,
-        cost=cost,
-        state="succeeded",
-    )
+    answer_at = segment.append(outcome.message)
+    return landed_row(outcome, ordinal=seq, seq=seq, state="succeeded", answer_at=answer_at, cost=cost)
 
 
 def _book(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, landed: list[Landed], now: datetime) -> None:
-    total = Nanos(sum(one.cost for one in landed))
-    hold_id = books.reserve(
+    books.book_bought(
+        hands.store,
         tx,
+        [
+            Settlement(ordinal=one.ordinal, amount=one.cost, reason=Reason.ADOPTED)
+            for one in landed
+            if one.outcome == "succeeded"
+        ],
         payer=payer(run),
         payee=hands.payee,
-        amount=total,
         reason=Reason.ADOPTED,
         shard_id=row.shard_id,
         at=now,
-        over_limit=True,
     )
-    assert hold_id is not None
-    settlements = [
-        Settlement(ordinal=one.ordinal, amount=one.cost, reason=Reason.ADOPTED)
-        for one in landed
-        if one.outcome == "succeeded"
-    ]
-    books.settle(hands.store, tx, hold_id, settlements, shard_id=row.shard_id, at=now)
-    books.release(tx, hold_id, at=now)

@@ -5,12 +5,12 @@ comes twice counts once; a row that never comes is given up after several whole 
 it as finished, its ceiling stays held by name. A shard has landed when every request of it has an outcome.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from lowtide import points
 from lowtide.attempt import AttemptState
+from lowtide.batch import BatchState
 from lowtide.catalog import Lane
 from lowtide.dispatch import Collect, GiveUp, Role, RunState
 from lowtide.errors import TransportFailed
@@ -18,7 +18,7 @@ from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
 from lowtide.packing import ordinal_of
 from lowtide.providers import ApiError, ResultLine
-from lowtide.result import Canceled, Errored, Expired, Succeeded, outcome_name
+from lowtide.result import Errored, Succeeded
 from lowtide.retry import again, wait
 from lowtide.store import Transaction, books, runs, shards
 from lowtide.store.books import Settlement
@@ -28,11 +28,10 @@ from lowtide.store.shards import BatchRow, Landed, ShardRow
 from lowtide.worker import adopting, sending
 from lowtide.worker.hands import Hands, pause, payer
 from lowtide.worker.reading import result_lines
-from lowtide.worker.settling import price, request_state
+from lowtide.worker.settling import landed_row, price, request_state
 
 BLOCK = 500
 LANDED_BEFORE, SEEN_NOW = 1, 2  # what a byte of ``_Collection.seen`` says; 0 is not seen
-MESSAGE_CHARACTERS_MAX = 1000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,10 +42,10 @@ class _Collection:
     shard: ShardRow
     batch: BatchRow
     day: date
-    models: list[str]
     tries: dict[int, int]
     seen: bytearray
     canceling: bool
+    models: list[str] = field(default_factory=list)
     block: list[tuple[int, ResultLine]] = field(default_factory=list)
     twice: int = 0
     strange: int = 0
@@ -60,32 +59,36 @@ async def collect(hands: Hands, run: RunRow, command: Collect) -> None:
     with hands.store.read() as tx:
         batch = shards.batch(tx, command.batch_id)
         row = shards.shard(tx, command.shard_id)
-        landed = shards.landed_ordinals(tx, row.shard_id)
-        tries = shards.tries_of(tx, row.plan_id, row.members)
     if batch.role is Role.DUPLICATE:
         await _collect_duplicate(hands, run, row, batch)
         return
     if batch.role is Role.ADOPTED:
         await adopting.collect_adopted(hands, run, row, batch)
         return
-    models = [body.model for body in shards.bodies(hands.store, row.plan_id, row.members)]
-    this = _Collection(
-        run=run,
-        shard=row,
-        batch=batch,
-        day=(batch.created_at or now).date(),
-        models=models,
-        tries=tries,
-        seen=bytearray(row.requests),
-        canceling=run.state is RunState.CANCELING,
-    )
-    for ordinal in landed:
-        this.seen[ordinal] = LANDED_BEFORE
+    with hands.store.read() as tx:
+        this = _begin(tx, run, row, batch, now)
+    this.models = shards.models_of(hands.store, row.plan_id, row.members)
     try:
         await _download(hands, this)
     finally:
         if this.segment is not None:
             hands.store.seal_segment(this.segment)
+
+
+def _begin(tx: Transaction, run: RunRow, row: ShardRow, batch: BatchRow, now: datetime) -> _Collection:
+    """Read what has landed of a shard already."""
+    this = _Collection(
+        run=run,
+        shard=row,
+        batch=batch,
+        day=(batch.created_at or now).date(),
+        tries=shards.tries_of(tx, row.plan_id, row.members),
+        seen=bytearray(row.requests),
+        canceling=run.state is RunState.CANCELING,
+    )
+    for ordinal in shards.landed_ordinals(tx, row.shard_id):
+        this.seen[ordinal] = LANDED_BEFORE
+    return this
 
 
 async def _download(hands: Hands, this: _Collection) -> None:
@@ -163,44 +166,15 @@ def _priced(hands: Hands, this: _Collection, segment: SegmentWriter) -> tuple[li
         seq = this.shard.members[ordinal]
         tries = this.tries.get(seq, 0) + 1
         state = request_state(outcome, retry=again(hands.retry_rules, outcome, tries), canceling=this.canceling)
-        match outcome:
-            case Succeeded():
-                cost, note = price(hands, outcome, this.models[ordinal], Lane.BATCH, this.day)
-                if note:
-                    this.notes.add(note)
-                settlements.append(Settlement(ordinal=ordinal, amount=cost, reason=reason))
-                landed.append(
-                    Landed(
-                        ordinal=ordinal,
-                        seq=seq,
-                        outcome="succeeded",
-                        code=outcome.stop_reason,
-                        message="",
-                        answer_at=segment.append(outcome.message),
-                        usage=outcome.usage,
-                        cost=cost,
-                        state=state,
-                    )
-                )
-            case Errored(code=code, message=message):
-                landed.append(_unanswered(ordinal, seq, "errored", code, message, state))
-            case Canceled() | Expired():
-                landed.append(_unanswered(ordinal, seq, outcome_name(outcome), outcome_name(outcome), "", state))
+        answer_at, cost = None, ZERO
+        if isinstance(outcome, Succeeded):
+            cost, note = price(hands, outcome, this.models[ordinal], Lane.BATCH, this.day)
+            if note:
+                this.notes.add(note)
+            settlements.append(Settlement(ordinal=ordinal, amount=cost, reason=reason))
+            answer_at = segment.append(outcome.message)
+        landed.append(landed_row(outcome, ordinal=ordinal, seq=seq, state=state, answer_at=answer_at, cost=cost))
     return landed, settlements
-
-
-def _unanswered(ordinal: int, seq: int, outcome: str, code: str, message: str, state: str) -> Landed:
-    return Landed(
-        ordinal=ordinal,
-        seq=seq,
-        outcome=outcome,
-        code=code,
-        message=message[:MESSAGE_CHARACTERS_MAX],
-        answer_at=None,
-        usage=None,
-        cost=ZERO,
-        state=state,
-    )
 
 
 async def _landed(hands: Hands, this: _Collection) -> None:
@@ -324,7 +298,7 @@ def _missing_row(hands: Hands, this: _Collection, ordinal: int) -> Landed:
     outcome = Errored(code="row_missing", message="the batch ended without a result for this request")
     retry = again(hands.retry_rules, outcome, this.tries.get(seq, 0) + 1)
     state = request_state(outcome, retry=retry, canceling=this.canceling)
-    return _unanswered(ordinal, seq, "errored", outcome.code, outcome.message, state)
+    return landed_row(outcome, ordinal=ordinal, seq=seq, state=state)
 
 
 async def give_up(hands: Hands, run: RunRow, command: GiveUp) -> None:
@@ -333,34 +307,21 @@ async def give_up(hands: Hands, run: RunRow, command: GiveUp) -> None:
     with hands.store.write() as tx:
         batch = shards.batch(tx, command.batch_id)
         row = shards.shard(tx, command.shard_id)
-        if batch.role is not Role.OURS:
-            shards.set_batch(tx, command.batch_id, landed_at=now)
-            return
         shards.set_batch(tx, command.batch_id, landed_at=now)
-        if batch.state.value == "failed":
+        if batch.role is not Role.OURS:
+            return
+        if batch.state is BatchState.FAILED:
             sending.drop(hands, tx, run, row, now)
             return
-        this = _Collection(
-            run=run,
-            shard=row,
-            batch=batch,
-            day=now.date(),
-            models=[],
-            tries=shards.tries_of(tx, row.plan_id, row.members),
-            seen=bytearray(row.requests),
-            canceling=run.state is RunState.CANCELING,
-        )
-        for ordinal in shards.landed_ordinals(tx, row.shard_id):
-            this.seen[ordinal] = LANDED_BEFORE
         shards.set_batch(tx, command.batch_id, succeeded=batch.total)  # unknown: held as if all were bought
-        _give_up_rows(hands, tx, this, now)
+        _give_up_rows(hands, tx, _begin(tx, run, row, batch, now), now)
 
 
 async def _collect_duplicate(hands: Hands, run: RunRow, row: ShardRow, batch: BatchRow) -> None:
     """Book what a duplicate cost, all at once and by its name; its answers are not used."""
     assert batch.provider_batch_id is not None
     now = await hands.clock.now()
-    models = [body.model for body in shards.bodies(hands.store, row.plan_id, row.members)]
+    models = shards.models_of(hands.store, row.plan_id, row.members)
     settlements: dict[int, Settlement] = {}
     day = (batch.created_at or now).date()
     try:
@@ -376,31 +337,15 @@ async def _collect_duplicate(hands: Hands, run: RunRow, row: ShardRow, batch: Ba
         await hands.stumble(run, error)
         return
     with hands.store.write() as tx:
-        _book_duplicate(hands, tx, run, row, batch, list(settlements.values()), now)
-
-
-def _book_duplicate(
-    hands: Hands,
-    tx: Transaction,
-    run: RunRow,
-    row: ShardRow,
-    batch: BatchRow,
-    settlements: Sequence[Settlement],
-    now: datetime,
-) -> None:
-    total = Nanos(sum(settlement.amount for settlement in settlements))
-    hold_id = books.reserve(
-        tx,
-        payer=payer(run),
-        payee=hands.payee,
-        amount=total,
-        reason=Reason.DUPLICATE,
-        shard_id=row.shard_id,
-        at=now,
-        over_limit=True,
-    )
-    assert hold_id is not None
-    books.settle(hands.store, tx, hold_id, settlements, shard_id=row.shard_id, at=now)
-    books.release(tx, hold_id, at=now)
-    shards.set_batch(tx, batch.batch_id, landed_at=now)
-    runs.note(tx, run.run_id, now, f"duplicate {batch.provider_batch_id} booked", level="alarm")
+        books.book_bought(
+            hands.store,
+            tx,
+            list(settlements.values()),
+            payer=payer(run),
+            payee=hands.payee,
+            reason=Reason.DUPLICATE,
+            shard_id=row.shard_id,
+            at=now,
+        )
+        shards.set_batch(tx, batch.batch_id, landed_at=now)
+        runs.note(tx, run.run_id, now, f"duplicate {batch.provider_batch_id} booked", level="alarm")

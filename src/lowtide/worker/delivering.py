@@ -13,8 +13,8 @@ from pathlib import Path
 from lowtide import points
 from lowtide.dispatch import Deliver, Finish, RunState
 from lowtide.money import decimal_dollars
+from lowtide.providers import kept_answer
 from lowtide.request import RequestKey
-from lowtide.result import Succeeded
 from lowtide.store import answers, plans, runs, shards
 from lowtide.store.answers import Finished
 from lowtide.store.runs import RunRow
@@ -83,8 +83,7 @@ def _workload(hands: Hands, run: RunRow) -> tuple[Workload, Scope]:
 
 def _delivery(hands: Hands, run: RunRow, row: Finished) -> Delivery:
     assert row.answer_at is not None
-    outcome = hands.codec.decode_message(status=200, headers={}, body=hands.store.body(row.answer_at))
-    assert isinstance(outcome, Succeeded)
+    outcome = kept_answer(hands.codec, hands.store.body(row.answer_at))
     return Delivery(
         key=RequestKey(row.key),
         kind=row.kind,

@@ -6,7 +6,7 @@ while, one that no waiting lifts pauses the run, and everything else goes back t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from lowtide.catalog import Catalog
 from lowtide.clock import Clock
@@ -63,16 +63,10 @@ class Hands:
         """Make a call. Raises: TransportFailed."""
         return await self.transport.send(self.http(parts), upload)
 
-    async def today(self) -> date:
-        """Give the day, in UTC."""
-        return (await self.clock.now()).date()
-
     async def stumble(self, run: RunRow, error: ApiError | TransportFailed) -> None:
         """React to an answer that is not about one request: stay away for a while, or pause the run with the reason."""
         now = await self.clock.now()
-        final = isinstance(error, ApiError) and (
-            error.spend_limit or error.status in (401, 402, 403) or error.refusal.retry is Retry.NEVER
-        )
+        final = isinstance(error, ApiError) and (error.about_us or error.refusal.retry is Retry.NEVER)
         with self.store.write() as tx:
             if isinstance(error, ApiError) and final and error.status != 404:
                 reason = f"{self.codec.provider} refuses: {error.message} ({error.status} {error.code})"

@@ -17,10 +17,9 @@ from lowtide.store import Transaction, runs, shards
 from lowtide.store.runs import RunRow
 from lowtide.store.shards import BatchRow
 from lowtide.worker.hands import Hands, pause
+from lowtide.worker.reading import listing
 from lowtide.worker.sending import first_name
 
-LIST_LIMIT = 1000
-LIST_PAGES_MAX = 100
 ONE_BY_ONE_MAX = 4
 NOT_FOUND_MIN = 3
 GONE_HINT = "is the key of the same workspace? If it was deleted there, cancel the run, then retry it"
@@ -48,10 +47,7 @@ async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> li
     oldest = min((batch.created_at for batch in wanted if batch.created_at is not None), default=None)
     since = [batch.newest_before_at for batch in wanted if batch.creates > 1 and batch.newest_before_at is not None]
     oldest = min([oldest, *since]) if oldest is not None else None
-    after: str | None = None
-    for _ in range(LIST_PAGES_MAX):
-        reply = await hands.ask(hands.codec.list_call(after=after, limit=LIST_LIMIT))
-        page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
+    async for page in listing(hands):
         if isinstance(page, ApiError):
             return page
         points.reached("poll.after_reply")
@@ -61,9 +57,7 @@ async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> li
                 await _write(hands, run, batch, view)
             else:
                 await _suspect(hands, run, wanted, view)
-        past = oldest is not None and any(view.created_at < oldest for view in page.batches)
-        after = page.next_after
-        if after is None or past:
+        if oldest is not None and any(view.created_at < oldest for view in page.batches):
             break
     return list(missing.values())
 
@@ -98,9 +92,7 @@ async def _suspect(hands: Hands, run: RunRow, wanted: list[BatchRow], view: Batc
             state=FOUND[view.event],
             values={
                 "provider_batch_id": view.provider_batch_id,
-                "created_at": view.created_at,
-                "expires_at": view.expires_at,
-                "ended_at": view.ended_at,
+                **shards.view_values(view),
                 "next_at": now + timedelta(seconds=SUSPECT_SECONDS),
             },
         )
@@ -152,12 +144,9 @@ def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, vi
         tx,
         batch_id,
         state=state,
-        created_at=view.created_at,
-        ended_at=view.ended_at,
-        expires_at=view.expires_at,
         not_found=0,
         next_at=now if over else now + next_poll(hands.retry_rules, now - born, hands.clock.chance()),
-        **shards.counts_values(view.counts),
+        **shards.view_values(view),
     )
     if over and not view.archived:
         counts = view.counts

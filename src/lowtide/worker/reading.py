@@ -1,4 +1,4 @@
-"""Results as they stream in: whole lines, decoded one by one, in constant memory.
+"""What is read piece by piece: results as whole lines, decoded one by one in constant memory, and listings as pages.
 
 A line that ends with the stream but not with a newline counts only when it reads as JSON; a cut is a ``TransportFailed``,
 never a short success. A line that is no result line at all is counted as unreadable and passed over.
@@ -7,11 +7,28 @@ never a short success. A line that is no result line at all is counted as unread
 from collections.abc import AsyncIterator
 
 from lowtide.errors import TransportFailed
-from lowtide.providers import ApiError, ResultLine
+from lowtide.providers import ApiError, BatchPage, ResultLine
 from lowtide.worker.hands import Hands
 
 LINE_BYTES_MAX = 256 << 20
 ERROR_BYTES_MAX = 1 << 20
+LIST_LIMIT = 1000
+LIST_PAGES_MAX = 100
+
+
+async def listing(hands: Hands, *, pages_max: int = LIST_PAGES_MAX) -> AsyncIterator[BatchPage | ApiError]:
+    """Stream the account's batches, newest first, a page at a time. A refusal is the last thing yielded.
+
+    Raises: TransportFailed.
+    """
+    after: str | None = None
+    for _ in range(pages_max):
+        reply = await hands.ask(hands.codec.list_call(after=after, limit=LIST_LIMIT))
+        page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
+        yield page
+        if isinstance(page, ApiError) or page.next_after is None:
+            return
+        after = page.next_after
 
 
 async def result_lines(hands: Hands, provider_batch_id: str) -> AsyncIterator[ResultLine | ApiError]:

@@ -14,15 +14,16 @@ from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
 from lowtide.packing import ShardId, pack_members, unpack_members
 from lowtide.providers import ApiError, BodyFacts
-from lowtide.result import Billed, Errored, Outcome, Retry, Succeeded, outcome_name, refusal
+from lowtide.result import Billed, Errored, Outcome, Retry, Succeeded, refusal
 from lowtide.retry import again, wait
+from lowtide.spool import Scales
 from lowtide.store import Transaction, books, runs, shards
 from lowtide.store.books import Settlement
 from lowtide.store.runs import RunRow
 from lowtide.store.segments import SegmentWriter
-from lowtide.store.shards import Body, Landed, ShardRow
+from lowtide.store.shards import Body, ShardRow
 from lowtide.worker.hands import Hands, pause, payer
-from lowtide.worker.settling import price, request_state
+from lowtide.worker.settling import landed_row, price, request_state
 
 
 async def try_first(hands: Hands, run: RunRow, command: TryFirst) -> None:
@@ -36,13 +37,9 @@ async def try_first(hands: Hands, run: RunRow, command: TryFirst) -> None:
     model = hands.catalog.model(hands.codec.provider, kind.model)
     assert isinstance(facts, BodyFacts), "the plan read this body"
     assert model is not None, "the plan knew this model"
-    sheet = hands.catalog.sheet(hands.codec.provider, kind.model, Lane.REALTIME, now.date())
-    ceiling = sheet.ceiling_nanos(
-        estimate_input(facts, model).ceiling,
-        estimate_output(facts.max_output_tokens, None).ceiling,
-        dearest_write=facts.dearest_write,
-        us_only=facts.us_only,
-    )
+    scales = Scales(hands.codec, hands.catalog, now.date())
+    costs = scales.costs(facts, estimate_input(facts, model), estimate_output(facts.max_output_tokens, None))
+    ceiling = Nanos(costs.realtime_ceiling)
     shard_id = ShardId(f"lt{hands.clock.new_id(14)}")
     with hands.store.write() as tx:
         sent_before = body.tries > 0 or runs.doubts_about(tx, run.run_id, pack_members([kind.seq]))
@@ -159,8 +156,8 @@ async def _no_reply(hands: Hands, run: RunRow, row: ShardRow, error: TransportFa
 
 async def _refused(hands: Hands, run: RunRow, row: ShardRow, body: Body, error: ApiError) -> None:
     """A refusal about this body ends it; one about us, or about now, leaves it reserved."""
-    about_us = error.spend_limit or error.status in (401, 402, 403, 429, 529)
-    if about_us or (error.refusal.retry is not Retry.NEVER and row.tries + 1 < hands.retry_rules.tries_max):
+    passes = error.about_us or error.status in (429, 529)
+    if passes or (error.refusal.retry is not Retry.NEVER and row.tries + 1 < hands.retry_rules.tries_max):
         now = await hands.clock.now()
         delay = wait(hands.retry_rules, row.tries + 1, hands.clock.chance(), error.retry_after_seconds)
         with hands.store.write() as tx:
@@ -215,17 +212,7 @@ async def _answered(hands: Hands, run: RunRow, row: ShardRow, body: Body, outcom
         if verdict_note:
             runs.note(tx, run.run_id, now, verdict_note, level="alarm")
         books.release(tx, row.hold_id, at=now)
-        landed = Landed(
-            ordinal=0,
-            seq=body.seq,
-            outcome=outcome_name(outcome),
-            code=outcome.stop_reason if isinstance(outcome, Succeeded) else getattr(outcome, "code", ""),
-            message=getattr(outcome, "message", "") if isinstance(outcome, Errored) else "",
-            answer_at=answer_at,
-            usage=outcome.usage if isinstance(outcome, Succeeded) else None,
-            cost=cost,
-            state=state,
-        )
+        landed = landed_row(outcome, ordinal=0, seq=body.seq, state=state, answer_at=answer_at, cost=cost)
         shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=[landed], at=now)
         shards.set_shard(tx, row.shard_id, state=next_state(AttemptState.SENDING, AttemptEvent.REPLIED), landed_at=now)
         runs.welcome_back(tx, hands.door)

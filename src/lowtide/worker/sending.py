@@ -34,11 +34,9 @@ from lowtide.store.runs import RunRow
 from lowtide.store.shards import BatchRow, ShardRow
 from lowtide.transport import Upload
 from lowtide.worker.hands import Hands, pause, payer
-from lowtide.worker.reading import result_lines
+from lowtide.worker.reading import listing, result_lines
 
 CHUNK_BYTES = 1 << 18
-LIST_LIMIT = 1000
-LIST_PAGES_MAX = 100
 RECONCILE_SECONDS = 10
 RENEW_BYTES = 4 << 20  # of an upload; a line of 30 kbit/s takes 18 minutes for them
 # The answers to a create after which there is certainly no batch: refused by what was sent, by who we are, or by load.
@@ -246,12 +244,9 @@ async def confirm(hands: Hands, run: RunRow, batch_id: BatchId, found: BatchView
             state=state,
             provider_batch_id=found.provider_batch_id,
             verified=verified,
-            created_at=found.created_at,
-            expires_at=found.expires_at,
-            ended_at=found.ended_at,
             next_at=now if state in READABLE else now + hands.retry_rules.poll_min,
             not_found=0,
-            **shards.counts_values(found.counts),
+            **shards.view_values(found),
         )
         runs.free_door(tx, hands.door, batch_id)
         runs.welcome_back(tx, hands.door)
@@ -296,7 +291,7 @@ async def _refused(hands: Hands, run: RunRow, command: Submit, error: ApiError) 
             runs.note(tx, run.run_id, now, f"create answered {error.status}: asking what arrived", level="warning")
             return
         runs.free_door(tx, hands.door, command.batch_id)
-        if error.refusal.retry is Retry.NEVER and not error.spend_limit and error.status not in (401, 402, 403):
+        if error.refusal.retry is Retry.NEVER and not error.about_us:
             # The batch as a whole is refused and nothing of it was bought; the run pauses with the provider's words.
             shards.set_batch(
                 tx, command.batch_id, state=next_state(batch.state, BatchEvent.REFUSED), error=error.message
@@ -354,11 +349,8 @@ async def _candidates(hands: Hands, batch: BatchRow) -> list[BatchView] | ApiErr
     reach back to what was seen before the create: it is another account's.
     """
     found: list[BatchView] = []
-    after: str | None = None
     reached_back, past = batch.newest_before is None, False
-    for _ in range(LIST_PAGES_MAX):
-        reply = await hands.ask(hands.codec.list_call(after=after, limit=LIST_LIMIT))
-        page = hands.codec.decode_page(status=reply.status, headers=reply.headers, body=reply.body)
+    async for page in listing(hands):
         if isinstance(page, ApiError):
             return page
         for view in page.batches:  # the whole page: nothing promises that it is in order to the second
@@ -368,8 +360,7 @@ async def _candidates(hands: Hands, batch: BatchRow) -> list[BatchView] | ApiErr
                 reached_back = True
             elif view.counts.total == batch.total and view.provider_batch_id not in batch.rejected.split():
                 found.append(view)
-        after = page.next_after
-        if after is None or past:
+        if past:
             break
     return await _unknown(hands, batch, found) if reached_back or found else None
 

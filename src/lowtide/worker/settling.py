@@ -4,9 +4,12 @@ from datetime import date
 
 from lowtide.catalog import Lane
 from lowtide.errors import PriceUnknown
-from lowtide.money import Nanos
-from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded
+from lowtide.money import ZERO, Nanos
+from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded, outcome_name
+from lowtide.store.shards import Landed
 from lowtide.worker.hands import Hands
+
+MESSAGE_CHARACTERS_MAX = 1000
 
 
 def price(hands: Hands, answer: Succeeded, asked_model: str, lane: Lane, day: date) -> tuple[Nanos, str]:
@@ -36,3 +39,28 @@ def request_state(outcome: Outcome, *, retry: bool, canceling: bool) -> str:
             return "canceled"
         case Errored() | Canceled() | Expired():
             return "retry" if retry and not canceling else "failed"
+
+
+def landed_row(
+    outcome: Outcome, *, ordinal: int, seq: int, state: str, answer_at: int | None = None, cost: Nanos = ZERO
+) -> Landed:
+    """Make the row of an outcome. ``answer_at`` and ``cost`` are an answer's; nothing else has or costs anything."""
+    code, message, usage = str(outcome_name(outcome)), "", None
+    match outcome:
+        case Succeeded():
+            code, usage = outcome.stop_reason, outcome.usage
+        case Errored():
+            code, message = outcome.code, outcome.message[:MESSAGE_CHARACTERS_MAX]
+        case Canceled() | Expired():
+            pass
+    return Landed(
+        ordinal=ordinal,
+        seq=seq,
+        outcome=outcome_name(outcome),
+        code=code,
+        message=message,
+        answer_at=answer_at,
+        usage=usage,
+        cost=cost,
+        state=state,
+    )

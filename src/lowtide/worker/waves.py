@@ -12,9 +12,8 @@ import msgspec
 from lowtide import points
 from lowtide.dispatch import MakeWave, PlanId
 from lowtide.errors import NotFound
-from lowtide.providers import Codec
+from lowtide.providers import Codec, kept_answer
 from lowtide.request import Request, RequestKey
-from lowtide.result import Succeeded
 from lowtide.spool import Scales, seal, spool
 from lowtide.store import Store, answers, plans, runs
 from lowtide.store.runs import RunRow
@@ -59,8 +58,7 @@ class StoredAnswers:
 
 def answered(codec: Codec, message: bytes) -> Answer:
     """Give the text of a kept message; an answer without text is a gap with its reason."""
-    outcome = codec.decode_message(status=200, headers={}, body=message)
-    assert isinstance(outcome, Succeeded), "what was kept was an answer"
+    outcome = kept_answer(codec, message)
     if outcome.text.strip():
         return Answer(text=outcome.text)
     return Answer(text=None, reason=f"the answer has no text ({outcome.stop_reason})")
