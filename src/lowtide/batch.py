@@ -101,8 +101,21 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LineProblem:
+    """Why a batch failed as a whole: one line of it (counted from 1, ``None`` for the batch itself), and what is wrong."""
+
+    line: int | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchView:
-    """A batch as the provider shows it, in our words. Times are the provider's."""
+    """A batch as the provider shows it, in our words. Times are the provider's.
+
+    ``results_paths`` are the paths that hold its results, all of which are read; empty where there are none. ``token`` is
+    ours, where the provider lets a batch carry one. ``problems`` say why it failed as a whole.
+    """
 
     provider_batch_id: str
     event: Literal[
@@ -120,5 +133,7 @@ class BatchView:
     created_at: datetime
     expires_at: datetime | None
     ended_at: datetime | None
-    results_path: str | None
+    results_paths: tuple[str, ...] = ()
     archived: bool = False
+    token: str | None = None
+    problems: tuple[LineProblem, ...] = ()

@@ -5,11 +5,20 @@ what our own workloads make; a codec encodes it. How either looks on a wire is n
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NewType
 
 RequestKey = NewType("RequestKey", str)
 
 KEY_LENGTH_MAX = 512
+
+
+class Endpoint(StrEnum):
+    """Which of a provider's endpoints a body is for."""
+
+    MESSAGES = "messages"  # Anthropic
+    CHAT = "chat"  # OpenAI's Chat Completions, and every server that speaks like it
+    RESPONSES = "responses"  # OpenAI's Responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +38,10 @@ class Neutral:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Native:
-    """A body as the provider takes it: the JSON bytes of Anthropic's ``params``, untouched."""
+    """A body as the provider takes it: the JSON bytes that its endpoint is sent, untouched."""
 
     params: bytes
+    endpoint: Endpoint = Endpoint.MESSAGES
 
 
 Body = Native | Neutral
@@ -45,6 +55,7 @@ class Request:
     ``custom_id``. ``kind`` names what shares one template and so one shape of body (a document type, ``row``, ``line``):
     before the first batch of a kind one request is tried in real time. ``source`` says where the request came from
     (``file`` or ``file:line``), for messages. ``depends_on`` are the keys whose finished text the body quotes.
+    ``provider`` is empty where whoever sells the model may be asked.
     """
 
     key: RequestKey
@@ -52,4 +63,5 @@ class Request:
     body: Body
     kind: str
     source: str = ""
+    provider: str = ""
     depends_on: tuple[RequestKey, ...] = field(default=())

@@ -57,10 +57,11 @@ class Scales:
                 Problem(where=where, what=f"the key is longer than {KEY_LENGTH_MAX} characters", hint="shorten it"),
             )
         if isinstance(request.body, Native):
-            params = request.body.params
+            params, endpoint = request.body.params, request.body.endpoint
         else:
             params = self.codec.encode(model=request.model, body=request.body)
-        facts = self.codec.read_body(params)
+            endpoint = self.codec.neutral_endpoint
+        facts = self.codec.read_body(params, endpoint)
         if isinstance(facts, tuple):
             return tuple(Problem(where=where, what=what) for what in facts)
         model = self._model(facts.model)

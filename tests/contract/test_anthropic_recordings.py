@@ -130,7 +130,7 @@ def test_batches(recorded: Exchange) -> None:
     events = {"in_progress": BatchEvent.FOUND_RUNNING, "canceling": BatchEvent.FOUND_CANCELING}
     assert found.event is events.get(answer["processing_status"], BatchEvent.FOUND_ENDED)
     assert found.counts.total == sum(answer["request_counts"].values())
-    assert (found.results_path is None) == (answer["results_url"] is None)
+    assert (found.results_paths == ()) == (answer["results_url"] is None)
     assert found.expires_at is not None
     assert found.expires_at - found.created_at == timedelta(days=1)
     assert call_of(recorded, answer["id"]) == (recorded.method, recorded.path)
@@ -141,7 +141,7 @@ def call_of(recorded: Exchange, provider_batch_id: str) -> tuple[str, str]:
     if recorded.path.endswith("/cancel"):
         call: CallParts = CODEC.cancel_call(provider_batch_id)
     elif recorded.method == "POST":
-        call = CODEC.create_call()
+        call = CODEC.lines_call()
     else:
         call = CODEC.retrieve_call(provider_batch_id)
     return call.method, call.path
@@ -169,7 +169,7 @@ def test_results_of_a_batch(recorded: Exchange) -> None:
         assert (
             CATALOG.sheet("anthropic", found.outcome.model, Lane.BATCH, date(2026, 8, 19)).cost(found.outcome.usage) > 0
         )
-    assert CODEC.results_call(recorded.path.split("/")[-2]).path == recorded.path
+    assert CODEC.results_call(recorded.path).path == recorded.path
 
 
 # ------------------------------------------------------------------ bodies and estimates

@@ -142,7 +142,7 @@ VIEW = BatchView(
     created_at=NOW,
     expires_at=None,
     ended_at=None,
-    results_path=None,
+    results_paths=(),
 )
 
 

@@ -5,13 +5,16 @@ nowhere else; everything decoded is ours, everything encoded is bytes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from lowtide.batch import BatchView
-from lowtide.request import Neutral
+from lowtide.catalog import Lane
+from lowtide.pacing import Seen
+from lowtide.request import Endpoint, Neutral
 from lowtide.result import Outcome, Refusal, Succeeded
+from lowtide.usage import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,9 @@ class BodyFacts:
     is then the model's context window. ``cache_breakpoints`` counts the user's own ``cache_control`` marks.
     ``us_only`` is True where the body may be served, and so priced, in the US alone: it asks for it, or leaves the place to
     its workspace.
-    ``dearest_write`` is the dearest cache write the body may cause: ``""``, ``"5m"`` or ``"1h"``.
+    ``dearest_write`` is the dearest cache write the body may cause: ``""``, ``"5m"``, ``"1h"``, ``"30m"`` or ``"12h"``.
+    ``lane`` is the lane it asks for when it is sent in real time, ``dearest_lane`` the dearest it may be served on then (a
+    body that names no tier leaves that to its project). ``windows`` says whether it may go by a background window.
     """
 
     model: str
@@ -36,6 +41,9 @@ class BodyFacts:
     cache_breakpoints: int = 0
     dearest_write: str = ""
     us_only: bool = False
+    lane: Lane = Lane.REALTIME
+    dearest_lane: Lane = Lane.REALTIME
+    windows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,25 +85,50 @@ class ResultLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLimits:
-    """Limits of one batch at this provider: requests, bytes of the whole body."""
+    """Limits of one batch at this provider: requests, bytes of its lines, and what its requests must have in common.
+
+    ``expires_after_seconds`` is ``None`` where a batch never expires. ``one_model``: every line names the same model, and
+    goes to the same endpoint. ``creates_per_hour`` is ``None`` where none is known.
+    """
 
     requests_max: int
     bytes_max: int
-    expires_after_seconds: int
+    expires_after_seconds: int | None
+    one_model: bool = False
+    creates_per_hour: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """A response that is made in the background: the id to ask for it by."""
+
+    response_id: str
 
 
 class Codec(Protocol):
-    """One provider's dialect. ``credential`` is the secret itself; it goes into headers and nowhere else."""
+    """One provider's dialect. ``credential`` is the secret itself; it goes into headers and nowhere else.
+
+    ``batch_limits`` is ``None`` where the provider has no batches: then no batch call is ever asked for. ``uploads`` says
+    whether the lines of a batch go into a file first and the create call is a second one, which then carries our token
+    (``BatchView.token``); without it the lines are the create call's own body. ``windows`` are the background windows.
+    """
 
     provider: str
     base_url: str
-    batch_limits: BatchLimits
+    batch_limits: BatchLimits | None
+    uploads: bool
+    windows: tuple[Lane, ...]
+    neutral_endpoint: Endpoint
 
-    def encode(self, *, model: str, body: Neutral) -> bytes:
-        """Write a neutral body as the provider's own (JSON bytes, stable)."""
+    def encode(self, *, model: str, body: Neutral, cache: str = "") -> bytes:
+        """Write a neutral body as the provider's own for ``neutral_endpoint`` (JSON bytes, stable).
+
+        ``cache`` marks the end of the shared blocks for a cache of that lifetime (``5m``, ``1h``, ``30m``, ``12h``); ``""``
+        writes nothing into a cache where the provider lets one choose.
+        """
         ...
 
-    def read_body(self, params: bytes) -> BodyFacts | tuple[str, ...]:
+    def read_body(self, params: bytes, endpoint: Endpoint) -> BodyFacts | tuple[str, ...]:
         """Read what must be known of a native body, or say all that is wrong with it."""
         ...
 
@@ -103,32 +136,76 @@ class Codec(Protocol):
         """Give the headers every call carries: key, version, content type."""
         ...
 
-    def message_call(self, params: bytes) -> "CallParts":
+    # one generation
+
+    def message_call(self, params: bytes, endpoint: Endpoint) -> "CallParts":
         """One generation in real time."""
         ...
 
     def decode_message(self, *, status: int, headers: Mapping[str, str], body: bytes) -> Outcome | ApiError:
-        """Read the reply of a real-time generation."""
+        """Read the reply of a real-time generation, of any endpoint."""
         ...
+
+    def rates(self, headers: Mapping[str, str]) -> tuple[Seen, ...]:
+        """Read what a reply says of the rate limits in force."""
+        ...
+
+    def served(self, asked: Lane, usage: Usage) -> tuple[Lane, str]:
+        """Say on which lane an answer is billed, and a note where it is not the one that was asked for (else ``""``)."""
+        ...
+
+    def window_call(self, params: bytes, window: Lane) -> "CallParts":
+        """One generation in the background. Changes two fields of the body, ``background`` and its options, no others."""
+        ...
+
+    def response_call(self, response_id: str) -> "CallParts":
+        """Ask for a response that is made in the background."""
+        ...
+
+    def cancel_response_call(self, response_id: str) -> "CallParts":
+        """Ask to cancel it."""
+        ...
+
+    def decode_response(self, *, status: int, headers: Mapping[str, str], body: bytes) -> Queued | Outcome | ApiError:
+        """Read the reply to any of these three: still under way, its outcome, or a refusal."""
+        ...
+
+    def count_call(self, params: bytes, endpoint: Endpoint) -> "CallParts | None":
+        """Ask for the number of input tokens, free of charge; ``None`` where the provider has no counter."""
+        ...
+
+    def decode_count(self, *, status: int, headers: Mapping[str, str], body: bytes) -> int | ApiError:
+        """Read the number of input tokens."""
+        ...
+
+    # batches
 
     def batch_open(self) -> bytes:
-        """Bytes before the first line of a create body."""
+        """Bytes before the first line of a batch's lines."""
         ...
 
-    def batch_line(self, *, custom_id: str, params: bytes, first: bool) -> bytes:
-        """Bytes of one request in a create body, separator included."""
+    def batch_line(self, *, custom_id: str, params: bytes, endpoint: Endpoint, first: bool) -> bytes:
+        """Bytes of one request among a batch's lines, separator included."""
         ...
 
-    def batch_line_length(self, *, custom_id_length: int, params_length: int, first: bool) -> int:
+    def batch_line_length(self, *, custom_id_length: int, params_length: int, endpoint: Endpoint, first: bool) -> int:
         """Length in bytes of what ``batch_line`` gives, without making it."""
         ...
 
     def batch_close(self) -> bytes:
-        """Bytes after the last line of a create body."""
+        """Bytes after the last line of a batch's lines."""
         ...
 
-    def create_call(self) -> "CallParts":
-        """Create a batch; its body is streamed from ``batch_open``, ``batch_line`` and ``batch_close``."""
+    def lines_call(self) -> "CallParts":
+        """The call whose body are a batch's lines, streamed: it creates the batch, or (``uploads``) only a file."""
+        ...
+
+    def decode_file(self, *, status: int, headers: Mapping[str, str], body: bytes) -> str | ApiError:
+        """Read the id of an uploaded file (``uploads`` only)."""
+        ...
+
+    def create_call(self, *, file_id: str, endpoint: Endpoint, token: str) -> "CallParts":
+        """Create a batch of an uploaded file, marked with our token (``uploads`` only)."""
         ...
 
     def retrieve_call(self, provider_batch_id: str) -> "CallParts":
@@ -136,11 +213,11 @@ class Codec(Protocol):
         ...
 
     def list_call(self, *, after: str | None, limit: int) -> "CallParts":
-        """Ask for a page of batches, newest first; ``limit`` at most 1000."""
+        """Ask for a page of batches, newest first; ``limit`` is cut to what the provider allows."""
         ...
 
-    def results_call(self, provider_batch_id: str) -> "CallParts":
-        """Ask for the results, by our own path: a host in a results URL is never followed with our key."""
+    def results_call(self, path: str) -> "CallParts":
+        """Ask for one of ``BatchView.results_paths``: a path of ours, for a host in a results URL never gets our key."""
         ...
 
     def cancel_call(self, provider_batch_id: str) -> "CallParts":
@@ -164,7 +241,7 @@ class Codec(Protocol):
         ...
 
     def decode_result_line(self, line: bytes) -> ResultLine:
-        """Read one whole line of results.
+        """Read one whole line of results, of any of the results' paths.
 
         Raises: ValueError when the line is no result line at all; a line that names its request but cannot be read
         otherwise gives ``Errored(code="row_unreadable")``.
@@ -185,9 +262,10 @@ def kept_answer(codec: Codec, message: bytes) -> Succeeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallParts:
-    """Method, path and body of a call; the worker adds headers and sends it."""
+    """Method, path and body of a call; the worker adds headers and sends it. ``headers`` go over the codec's own."""
 
     method: str
     path: str
     body: bytes | None = None
     timeout_seconds: int = 120
+    headers: Mapping[str, str] = field(default_factory=dict)

@@ -19,9 +19,11 @@ from urllib.parse import quote
 import msgspec
 
 from lowtide.batch import BatchEvent, BatchView, Counts
-from lowtide.providers import ApiError, BatchLimits, BatchPage, BodyFacts, CallParts, Codec, ResultLine
-from lowtide.providers.anthropic_bodies import encode_body, read_body
-from lowtide.request import Neutral
+from lowtide.catalog import Lane
+from lowtide.pacing import Measure, Seen
+from lowtide.providers import ApiError, BatchLimits, BatchPage, BodyFacts, CallParts, Codec, Queued, ResultLine
+from lowtide.providers.anthropic_bodies import countable, encode_body, read_body
+from lowtide.request import Endpoint, Neutral
 from lowtide.result import Billed, Canceled, Errored, Expired, Outcome, Refusal, Retry, Succeeded, refusal
 from lowtide.usage import Usage
 
@@ -46,17 +48,23 @@ class AnthropicCodec:
     base_url: str = "https://api.anthropic.com"
     version: str = API_VERSION
     betas: tuple[str, ...] = ()
-    batch_limits: BatchLimits = LIMITS
+    batch_limits: BatchLimits | None = LIMITS
+    uploads: bool = False
+    windows: tuple[Lane, ...] = ()
+    neutral_endpoint: Endpoint = Endpoint.MESSAGES
 
-    def encode(self, *, model: str, body: Neutral, cache: bool = False) -> bytes:
+    def encode(self, *, model: str, body: Neutral, cache: str = "") -> bytes:
         """Write a neutral body as Messages ``params``: JSON bytes, the same for the same body.
 
-        ``cache`` marks the end of the shared blocks for the 1-hour cache; nothing decides that yet.
+        ``cache`` marks the end of the shared blocks: ``5m``, ``1h``, or ``""`` for no mark.
         """
+        assert cache in ("", "5m", "1h"), f"no cache here lives for {cache}"
         return encode_body(model, body, cache=cache)
 
-    def read_body(self, params: bytes) -> BodyFacts | tuple[str, ...]:
+    def read_body(self, params: bytes, endpoint: Endpoint = Endpoint.MESSAGES) -> BodyFacts | tuple[str, ...]:
         """Read what must be known of ``params``, or say all that is wrong with it as an item of a batch."""
+        if endpoint is not Endpoint.MESSAGES:
+            return (f"{self.provider} has no {endpoint} endpoint",)
         return read_body(params)
 
     def headers(self, credential: str) -> Mapping[str, str]:
@@ -64,8 +72,9 @@ class AnthropicCodec:
         headers = {"x-api-key": credential, "anthropic-version": self.version, "content-type": "application/json"}
         return headers | {"anthropic-beta": ",".join(self.betas)} if self.betas else headers
 
-    def message_call(self, params: bytes) -> CallParts:
+    def message_call(self, params: bytes, endpoint: Endpoint = Endpoint.MESSAGES) -> CallParts:
         """Ask for one generation in real time."""
+        assert endpoint is Endpoint.MESSAGES, f"no {endpoint} here"
         return CallParts(method="POST", path="/v1/messages", body=params, timeout_seconds=MESSAGE_TIMEOUT_SECONDS)
 
     def decode_message(self, *, status: int, headers: Mapping[str, str], body: bytes) -> Outcome | ApiError:
@@ -74,17 +83,62 @@ class AnthropicCodec:
             return self.decode_error(status=status, headers=headers, body=body)
         return read_message(body)
 
+    def rates(self, headers: Mapping[str, str]) -> tuple[Seen, ...]:
+        """Read the rate limits in force; remaining tokens are rounded to thousands (checked 2026-11-21)."""
+        return read_rates(headers)
+
+    def served(self, asked: Lane, usage: Usage) -> tuple[Lane, str]:
+        """Say on which lane an answer is billed: a batch's item that was not served as one costs the real-time price."""
+        tier = usage.service_tier
+        if asked is Lane.BATCH and tier is not None and tier != "batch":
+            return Lane.REALTIME, f"was served on tier {tier} though it was in a batch"
+        return asked, ""
+
+    def window_call(self, params: bytes, window: Lane) -> CallParts:
+        """Never asked for: there are no background windows here."""
+        raise NotImplementedError(f"no window {window} for {len(params)} bytes")
+
+    def response_call(self, response_id: str) -> CallParts:
+        """Never asked for: there are no background windows here."""
+        raise NotImplementedError(response_id)
+
+    def cancel_response_call(self, response_id: str) -> CallParts:
+        """Never asked for: there are no background windows here."""
+        raise NotImplementedError(response_id)
+
+    def decode_response(self, *, status: int, headers: Mapping[str, str], body: bytes) -> Queued | Outcome | ApiError:
+        """Never asked for: there are no background windows here."""
+        raise NotImplementedError(f"{status} {len(headers)} {len(body)}")
+
+    def count_call(self, params: bytes, endpoint: Endpoint = Endpoint.MESSAGES) -> CallParts | None:
+        """Ask for the input tokens: free, with requests a minute of its own (token counting page, checked 2026-11-21)."""
+        assert endpoint is Endpoint.MESSAGES, f"no {endpoint} here"
+        return CallParts(method="POST", path="/v1/messages/count_tokens", body=countable(params))
+
+    def decode_count(self, *, status: int, headers: Mapping[str, str], body: bytes) -> int | ApiError:
+        """Read the number of input tokens."""
+        if status != 200:
+            return self.decode_error(status=status, headers=headers, body=body)
+        found = _try(_decode_count, body)
+        return _unreadable(headers, body) if found is None else found.input_tokens
+
     def batch_open(self) -> bytes:
         """Bytes before the first line of a create body."""
         return OPEN
 
-    def batch_line(self, *, custom_id: str, params: bytes, first: bool) -> bytes:
+    def batch_line(
+        self, *, custom_id: str, params: bytes, endpoint: Endpoint = Endpoint.MESSAGES, first: bool
+    ) -> bytes:
         """Bytes of one request in a create body, separator included."""
+        assert endpoint is Endpoint.MESSAGES, f"no {endpoint} here"
         assert CUSTOM_ID.fullmatch(custom_id), f"{custom_id!r} does not fit on the wire"
         return b"".join((b"" if first else b",", LINE_START, custom_id.encode(), LINE_MIDDLE, params, LINE_END))
 
-    def batch_line_length(self, *, custom_id_length: int, params_length: int, first: bool) -> int:
+    def batch_line_length(
+        self, *, custom_id_length: int, params_length: int, endpoint: Endpoint = Endpoint.MESSAGES, first: bool
+    ) -> int:
         """Length in bytes of what ``batch_line`` gives, without making it."""
+        assert endpoint is Endpoint.MESSAGES, f"no {endpoint} here"
         frame = len(LINE_START) + len(LINE_MIDDLE) + len(LINE_END)
         return frame + custom_id_length + params_length + (not first)
 
@@ -92,25 +146,33 @@ class AnthropicCodec:
         """Bytes after the last line of a create body."""
         return CLOSE
 
-    def create_call(self) -> CallParts:
-        """Create a batch. Never repeated blindly: there is no idempotency key (checked 2026-11-21)."""
+    def lines_call(self) -> CallParts:
+        """Create a batch of the lines. Never repeated blindly: there is no idempotency key (checked 2026-11-21)."""
         return CallParts(method="POST", path=BATCHES, timeout_seconds=CREATE_TIMEOUT_SECONDS)
+
+    def decode_file(self, *, status: int, headers: Mapping[str, str], body: bytes) -> str | ApiError:
+        """Never asked for: lines are sent with the create call."""
+        raise NotImplementedError(f"{status} {len(headers)} {len(body)}")
+
+    def create_call(self, *, file_id: str, endpoint: Endpoint, token: str) -> CallParts:
+        """Never asked for: lines are sent with the create call."""
+        raise NotImplementedError(f"{file_id} {endpoint} {token}")
 
     def retrieve_call(self, provider_batch_id: str) -> CallParts:
         """Ask for one batch."""
         return CallParts(method="GET", path=_batch_path(provider_batch_id))
 
     def list_call(self, *, after: str | None, limit: int) -> CallParts:
-        """Ask for a page of batches, newest first; ``limit`` from 1 to 1000."""
-        assert 1 <= limit <= 1000, "the provider gives at most 1000 batches a page"
+        """Ask for a page of batches, newest first; the provider gives at most 1000."""
+        assert limit >= 1, "a page has at least one"
+        limit = min(limit, 1000)
         follow = f"&after_id={quote(after, safe='')}" if after is not None else ""
         return CallParts(method="GET", path=f"{BATCHES}?limit={limit}{follow}")
 
-    def results_call(self, provider_batch_id: str) -> CallParts:
+    def results_call(self, path: str) -> CallParts:
         """Ask for the results by our own path: a host in ``results_url`` never gets our key."""
-        return CallParts(
-            method="GET", path=f"{_batch_path(provider_batch_id)}/results", timeout_seconds=CREATE_TIMEOUT_SECONDS
-        )
+        assert path.startswith(BATCHES), f"{path} holds no results"
+        return CallParts(method="GET", path=path, timeout_seconds=CREATE_TIMEOUT_SECONDS)
 
     def cancel_call(self, provider_batch_id: str) -> CallParts:
         """Ask to cancel a batch."""
@@ -246,6 +308,11 @@ class _ErrorBody(msgspec.Struct):
     request_id: str | None = None
 
 
+class _CountReply(msgspec.Struct):
+    input_tokens: Count
+
+
+_decode_count = msgspec.json.Decoder(_CountReply).decode
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_name = msgspec.json.Decoder(_NamedLine).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
@@ -444,6 +511,39 @@ def _http_date(text: str) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
+# ---------------------------------------------------------------- rate limits
+
+# platform.claude.com/docs/en/api/rate-limits, checked 2026-11-21. ``tokens-*`` repeats the tightest of the other two.
+RATE_HEADERS: Final = {
+    Measure.REQUESTS: "anthropic-ratelimit-requests",
+    Measure.INPUT_TOKENS: "anthropic-ratelimit-input-tokens",
+    Measure.OUTPUT_TOKENS: "anthropic-ratelimit-output-tokens",
+}
+
+
+def read_rates(headers: Mapping[str, str]) -> tuple[Seen, ...]:
+    """Read the rate limits that a reply tells; a measure that it does not tell is left out."""
+    found: list[Seen] = []
+    for measure, name in RATE_HEADERS.items():
+        limit, remaining = _number(headers.get(f"{name}-limit")), _number(headers.get(f"{name}-remaining"))
+        if limit is not None or remaining is not None:
+            reset_at = _instant(headers.get(f"{name}-reset", ""))
+            found.append(Seen(measure=measure, limit=limit, remaining=remaining, reset_at=reset_at))
+    return tuple(found)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch(r"\d{1,15}", text) else None
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
 # ---------------------------------------------------------------- batches
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -514,7 +614,7 @@ def _view(batch: _Batch) -> BatchView:
         created_at=batch.created_at,
         expires_at=batch.expires_at,
         ended_at=batch.ended_at,
-        results_path=f"{_batch_path(batch.id)}/results" if batch.results_url is not None else None,
+        results_paths=(f"{_batch_path(batch.id)}/results",) if batch.results_url is not None else (),
         archived=batch.archived_at is not None,
     )
 

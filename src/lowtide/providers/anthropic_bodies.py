@@ -41,22 +41,33 @@ _ASCII: Final = bytes(range(128))
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def encode_body(model: str, body: Neutral, *, cache: bool) -> bytes:
+def encode_body(model: str, body: Neutral, *, cache: str) -> bytes:
     """Write a neutral body: shared blocks first, then what only this request says. Empty blocks are not written.
 
-    With ``cache`` the last shared block (without any, the system text) ends a prefix for the 1-hour cache.
+    With ``cache`` (``5m`` or ``1h``) the last shared block (without any, the system text) ends a prefix for that cache.
     """
     shared = [_text(block) for block in body.shared if block]
     own = [_text(body.text)] if body.text or not shared else []
     system = [_text(body.system)] if body.system else []
     prefix = shared or system
     if cache and prefix:
-        prefix[-1]["cache_control"] = {"type": "ephemeral", "ttl": "1h"}
+        prefix[-1]["cache_control"] = {"type": "ephemeral", "ttl": cache}
     params: dict[str, Any] = {"model": model, "max_tokens": body.max_output_tokens}
     if system:
         params["system"] = system
     params["messages"] = [{"role": "user", "content": shared + own}]
     return _encode(params)
+
+
+# What the token counter takes of a body (token counting page, checked 2026-11-21); anything else it refuses.
+COUNTED_FIELDS: Final = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "mcp_servers")
+_decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def countable(params: bytes) -> bytes:
+    """Give what the token counter takes of a body."""
+    fields = _decode_fields(params)
+    return _encode({name: fields[name] for name in COUNTED_FIELDS if name in fields})
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -195,6 +195,7 @@ BATCHES = Table(
     Column("provider_batch_id", Text),
     Column("newest_before", Text),  # newest batch of the provider when the intent was written
     Column("newest_before_at", Instant),  # and the provider's time of it
+    Column("results_paths", Text, nullable=False, server_default=""),  # all are read; space between
     Column("rejected", Text, nullable=False, server_default=""),  # ids proved foreign, space between
     Column("submitting_at", Instant),
     Column("doubtful_at", Instant),

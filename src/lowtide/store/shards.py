@@ -51,6 +51,7 @@ class BatchRow:
     provider_batch_id: str | None
     newest_before: str | None
     newest_before_at: datetime | None
+    results_paths: tuple[str, ...]
     rejected: str
     submitting_at: datetime | None
     doubtful_at: datetime | None
@@ -239,8 +240,10 @@ def drop_suspect(tx: Transaction, provider: str, provider_batch_id: str) -> None
 
 
 def _batch(row: Row[Any]) -> BatchRow:
-    values = {name: getattr(row, name) for name in BatchRow.__slots__ if name not in ("role", "state")}
-    return BatchRow(role=Role(row.role), state=BatchState(row.state), **values)
+    own = ("role", "state", "results_paths")
+    values = {name: getattr(row, name) for name in BatchRow.__slots__ if name not in own}
+    paths = tuple(row.results_paths.split())
+    return BatchRow(role=Role(row.role), state=BatchState(row.state), results_paths=paths, **values)
 
 
 def view_values(view: BatchView) -> dict[str, object]:
@@ -249,6 +252,7 @@ def view_values(view: BatchView) -> dict[str, object]:
         "created_at": view.created_at,
         "ended_at": view.ended_at,
         "expires_at": view.expires_at,
+        "results_paths": " ".join(view.results_paths),
         "succeeded": view.counts.succeeded,
         "errored": view.counts.errored,
         "canceled": view.counts.canceled,

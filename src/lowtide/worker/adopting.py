@@ -28,7 +28,6 @@ BLOCK = 500
 
 async def collect_adopted(hands: Hands, run: RunRow, row: ShardRow, batch: BatchRow) -> None:
     """Read the results, block by block; what is here already is passed over, so a cut only costs time."""
-    assert batch.provider_batch_id is not None
     now = await hands.clock.now()
     with hands.store.read() as tx:
         known = shards.keys_of(tx, row.plan_id)
@@ -36,7 +35,7 @@ async def collect_adopted(hands: Hands, run: RunRow, row: ShardRow, batch: Batch
     block: list[ResultLine] = []
     taken = len(known)
     try:
-        async for line in result_lines(hands, batch.provider_batch_id):
+        async for line in result_lines(hands, batch.results_paths):
             if isinstance(line, ApiError):
                 if await never_come(hands, run, batch, line):
                     with hands.store.write() as tx:

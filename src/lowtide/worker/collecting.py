@@ -93,12 +93,11 @@ def _begin(tx: Transaction, run: RunRow, row: ShardRow, batch: BatchRow, now: da
 
 async def _download(hands: Hands, this: _Collection) -> None:
     """One pass over the results. Whatever landed stays landed, however it ends."""
-    assert this.batch.provider_batch_id is not None
     if 0 not in this.seen:
         await _landed(hands, this)
         return
     try:
-        async for line in result_lines(hands, this.batch.provider_batch_id):
+        async for line in result_lines(hands, this.batch.results_paths):
             if isinstance(line, ApiError):
                 await _no_results(hands, this, line)
                 return
@@ -319,13 +318,12 @@ async def give_up(hands: Hands, run: RunRow, command: GiveUp) -> None:
 
 async def _collect_duplicate(hands: Hands, run: RunRow, row: ShardRow, batch: BatchRow) -> None:
     """Book what a duplicate cost, all at once and by its name; its answers are not used."""
-    assert batch.provider_batch_id is not None
     now = await hands.clock.now()
     models = shards.models_of(hands.store, row.plan_id, row.members)
     settlements: dict[int, Settlement] = {}
     day = (batch.created_at or now).date()
     try:
-        async for line in result_lines(hands, batch.provider_batch_id):
+        async for line in result_lines(hands, batch.results_paths):
             if isinstance(line, ApiError):
                 await adopting.never_come(hands, run, batch, line)
                 return

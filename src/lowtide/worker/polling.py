@@ -188,8 +188,7 @@ async def look_inside_suspect(hands: Hands, run: RunRow, command: LookInside) ->
     """Read the first result of a suspect that is over: a duplicate of ours, or somebody else's batch."""
     with hands.store.read() as tx:
         batch = shards.batch(tx, command.batch_id)
-    assert batch.provider_batch_id is not None
-    name = await first_name(hands, batch.provider_batch_id)
+    name = await first_name(hands, batch.results_paths)
     now = await hands.clock.now()
     with hands.store.write() as tx:
         # Of several shards of one size it may be the twin of another one than was suspected.

@@ -4,7 +4,7 @@ A line that ends with the stream but not with a newline counts only when it read
 never a short success. A line that is no result line at all is counted as unreadable and passed over.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from lowtide.errors import TransportFailed
 from lowtide.providers import ApiError, BatchPage, ResultLine
@@ -31,22 +31,26 @@ async def listing(hands: Hands, *, pages_max: int = LIST_PAGES_MAX) -> AsyncIter
         after = page.next_after
 
 
-async def result_lines(hands: Hands, provider_batch_id: str) -> AsyncIterator[ResultLine | ApiError]:
-    """Stream the results of a batch. A refusal is the only thing yielded then. Raises: TransportFailed when cut."""
-    call = hands.http(hands.codec.results_call(provider_batch_id))
-    async with hands.transport.stream(call) as reply:
-        if reply.status != 200:
-            body = b""
-            async for chunk in reply.chunks:
-                body += chunk
-                if len(body) > ERROR_BYTES_MAX:
-                    break
-            yield hands.codec.decode_error(status=reply.status, headers=reply.headers, body=body)
-            return
-        async for line in _lines(reply.chunks):
-            found = _decoded(hands, line)
-            if found is not None:
-                yield found
+async def result_lines(hands: Hands, paths: Sequence[str]) -> AsyncIterator[ResultLine | ApiError]:
+    """Stream the results of a batch from every path that holds some. A refusal is the last thing yielded.
+
+    Raises: TransportFailed when cut.
+    """
+    for path in paths:
+        call = hands.http(hands.codec.results_call(path))
+        async with hands.transport.stream(call) as reply:
+            if reply.status != 200:
+                body = b""
+                async for chunk in reply.chunks:
+                    body += chunk
+                    if len(body) > ERROR_BYTES_MAX:
+                        break
+                yield hands.codec.decode_error(status=reply.status, headers=reply.headers, body=body)
+                return
+            async for line in _lines(reply.chunks):
+                found = _decoded(hands, line)
+                if found is not None:
+                    yield found
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

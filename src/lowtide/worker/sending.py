@@ -6,7 +6,7 @@ is newer, unknown to us and of the same count; one that is over is looked into; 
 never arrived, and only then it is sent again. No create is ever repeated blindly.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 from lowtide import points
@@ -154,7 +154,7 @@ async def submit(hands: Hands, run: RunRow, command: Submit) -> None:
     with hands.store.read() as tx:
         row = shards.shard(tx, command.shard_id)
     try:
-        reply = await hands.ask(hands.codec.create_call(), _upload(hands, run, row))
+        reply = await hands.ask(hands.codec.lines_call(), _upload(hands, run, row))
     except TransportFailed as error:
         await _no_reply(hands, run, command, error)
         return
@@ -380,7 +380,7 @@ async def _decide(hands: Hands, run: RunRow, command: Reconcile, batch: BatchRow
         if FOUND[view.event] not in READABLE or view.archived:
             left.append(view)
             continue
-        whose = await look_inside(hands, view.provider_batch_id, command.shard_id)
+        whose = await look_inside(hands, view.results_paths, command.shard_id)
         if whose is True:
             await confirm(hands, run, command.batch_id, view, verified=True)
             return
@@ -395,16 +395,16 @@ async def _decide(hands: Hands, run: RunRow, command: Reconcile, batch: BatchRow
     await _none_found(hands, run, command)
 
 
-async def look_inside(hands: Hands, provider_batch_id: str, shard_id: ShardId) -> bool | None:
+async def look_inside(hands: Hands, results_paths: Sequence[str], shard_id: ShardId) -> bool | None:
     """Say whether a batch that is over carries our shard's ids; ``None`` when its results cannot be read now."""
-    name = await first_name(hands, provider_batch_id)
+    name = await first_name(hands, results_paths)
     return None if name is None else ordinal_of(name, shard_id) is not None
 
 
-async def first_name(hands: Hands, provider_batch_id: str) -> str | None:
+async def first_name(hands: Hands, results_paths: Sequence[str]) -> str | None:
     """Read the first ``custom_id`` in the results of a batch that is over; ``None`` when they cannot be read now."""
     try:
-        async for line in result_lines(hands, provider_batch_id):
+        async for line in result_lines(hands, results_paths):
             return None if isinstance(line, ApiError) else line.custom_id
     except TransportFailed:
         return None

@@ -393,7 +393,7 @@ def test_a_running_batch() -> None:
         created_at=datetime(2026, 11, 21, 10, 0, 0, 123456, tzinfo=UTC),
         expires_at=datetime(2026, 11, 22, 10, tzinfo=UTC),
         ended_at=None,
-        results_path=None,
+        results_paths=(),
     )
 
 
@@ -401,7 +401,7 @@ def test_an_ended_batch_is_read_by_our_own_path() -> None:
     found = view(ENDED)
     assert found.event is BatchEvent.FOUND_ENDED
     assert found.counts == Counts(total=3, succeeded=1, errored=1, expired=1)
-    assert found.results_path == "/v1/messages/batches/msgbatch_1/results"
+    assert found.results_paths == ("/v1/messages/batches/msgbatch_1/results",)
     assert not found.archived
 
 
@@ -427,7 +427,7 @@ def test_states_of_a_batch(changes: dict[str, str], event: BatchEvent) -> None:
 def test_an_archived_batch_has_no_results() -> None:
     found = view(ENDED | {"archived_at": "2026-12-20T10:00:00Z", "results_url": None})
     assert found.archived
-    assert found.results_path is None
+    assert found.results_paths == ()
 
 
 @pytest.mark.parametrize(
@@ -471,9 +471,9 @@ def test_pages() -> None:
 
 def test_calls() -> None:
     calls = {
-        "create": CODEC.create_call(),
+        "create": CODEC.lines_call(),
         "retrieve": CODEC.retrieve_call("msgbatch_1"),
-        "results": CODEC.results_call("msgbatch_1"),
+        "results": CODEC.results_call("/v1/messages/batches/msgbatch_1/results"),
         "cancel": CODEC.cancel_call("msgbatch_1"),
         "list": CODEC.list_call(after=None, limit=20),
         "older": CODEC.list_call(after="msgbatch_1", limit=1_000),

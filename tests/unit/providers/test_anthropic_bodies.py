@@ -72,14 +72,14 @@ def test_empty_blocks_are_not_written_unless_there_is_nothing_else(body: Neutral
 def test_a_prefix_is_marked_only_when_asked() -> None:
     body = Neutral(system="S", shared=("A", "B"), text="C", max_output_tokens=1)
     assert b"cache_control" not in CODEC.encode(model="m", body=body)
-    marked = msgspec.json.decode(CODEC.encode(model="m", body=body, cache=True))
+    marked = msgspec.json.decode(CODEC.encode(model="m", body=body, cache="1h"))
     marks = [block.get("cache_control") for block in marked["system"] + marked["messages"][0]["content"]]
     assert marks == [None, None, {"type": "ephemeral", "ttl": "1h"}, None]
     lone = Neutral(system="S", text="C", max_output_tokens=1)
-    facts = CODEC.read_body(CODEC.encode(model="m", body=lone, cache=True))
+    facts = CODEC.read_body(CODEC.encode(model="m", body=lone, cache="1h"))
     assert isinstance(facts, BodyFacts)
     assert (facts.cache_breakpoints, facts.dearest_write) == (1, "1h")
-    assert b"cache_control" not in CODEC.encode(model="m", body=Neutral(text="C", max_output_tokens=1), cache=True)
+    assert b"cache_control" not in CODEC.encode(model="m", body=Neutral(text="C", max_output_tokens=1), cache="1h")
 
 
 # ------------------------------------------------------------------ reading

@@ -240,6 +240,7 @@ def upgrade() -> None:
         sa.Column("provider_batch_id", sa.Text(), nullable=True),
         sa.Column("newest_before", sa.Text(), nullable=True),
         sa.Column("newest_before_at", sa.String(length=27), nullable=True),
+        sa.Column("results_paths", sa.Text(), server_default="", nullable=False),
         sa.Column("rejected", sa.Text(), server_default="", nullable=False),
         sa.Column("submitting_at", sa.String(length=27), nullable=True),
         sa.Column("doubtful_at", sa.String(length=27), nullable=True),
