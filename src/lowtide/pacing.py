@@ -1,24 +1,495 @@
-"""When the next real-time call may start: inside every limit of the provider, and using them fully. Pure."""
+"""When the next real-time call may start: full use of a provider's limits, and no refusal of our own making. Pure.
 
-from dataclasses import dataclass
-from datetime import datetime
+Here: one ``Pacer`` for each account of a provider and pool of models that shares limits. Not here: what a reply's
+headers look like (codecs give ``Seen``), whether a request is tried again (``retry``), spend limits (they end a run).
+The law: a call is let go only when every limit has room for it by all we know, so that a limit slows us and never
+refuses us; and what is left of a limit is never believed on one reading of a header where two are possible.
+
+Each limit of a minute is followed in two levels, both refilled continuously:
+
+- ``level``: what we believe the provider has left. It is drained to a cushion and not to nothing: the cushion is lost
+  once and not every minute, and it is where a second program on the same key shows before anyone is refused.
+- ``pace``: at most ``burst_seconds`` of the limit, because providers enforce a minute's limit on shorter bursts too.
+
+Output that counts when it is written (Anthropic) is taken from ``pace`` when the call starts and from ``level`` when it
+ends: holding it back in both would stop us below the limit wherever an answer takes as long as a minute's refill.
+
+A reply's header was written somewhere between the call's start and its end. Both readings are kept, and only what is
+outside both of them is news. News that keep coming in one direction are somebody else's use: it is learned as a rate,
+taken off the refill, and given back when it stops.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from math import ceil, sqrt
+from typing import Final
+
+from lowtide.usage import Usage
 
 
 class Measure(StrEnum):
-    """What a provider counts a minute of."""
+    """What a provider counts a minute."""
 
     REQUESTS = "requests"
     INPUT_TOKENS = "input_tokens"
     OUTPUT_TOKENS = "output_tokens"
-    TOKENS = "tokens"  # input and output together
+    TOKENS = "tokens"  # input and output under one limit (OpenAI's TPM)
+
+
+class OutputCounted(StrEnum):
+    """When output counts."""
+
+    WRITTEN = "written"  # as many tokens as were written, when they are (Anthropic since 2026)
+    LIMIT = (
+        "limit"  # the output limit when the call starts, for good; in TOKENS the larger of it and the input (OpenAI)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """What a call may count, in tokens: its estimated input, and its output limit or likely output."""
+
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What a reply said of one limit a minute; ``None`` for what it did not say."""
+    """What a reply's headers said of one measure. ``None``: not said. ``reset_at`` is when the limit is whole again."""
 
     measure: Measure
     limit: int | None
     remaining: int | None
-    reset_at: datetime | None
+    reset_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacingRules:
+    """A provider's limits and habits, and our own carefulness.
+
+    ``limits`` are a minute's, by measure; what is not in it is unknown until a header says it. Source of the defaults:
+    Anthropic's rate limits page and recorded headers, checked 2026-11-21; OpenAI differs in ``output_counted``,
+    ``cache_reads_count``, ``refusals_count`` and ``token_step`` (1), checked 2026-10-04.
+    """
+
+    in_flight_max: int
+    limits: Mapping[Measure, int] = field(default_factory=dict)
+    output_counted: OutputCounted = OutputCounted.WRITTEN
+    cache_reads_count: bool = False
+    refusals_count: bool = False  # a refused call counts against the limits too
+    token_step: int = 1000  # remaining tokens are rounded down to this
+    burst_seconds: int = 10  # of each limit, at most, at once
+    cushion_percent: int = 5  # of each limit, left untouched
+    in_flight_start: int = 4  # at first, where no limit is known
+    pause_min: timedelta = timedelta(seconds=1)  # after a refusal that says no time; doubles
+    pause_max: timedelta = timedelta(minutes=1)
+
+
+class Pacer:
+    """Says when the next call may start. Memory only: after a restart it starts empty-handed and careful.
+
+    Every call that ``started`` must come to ``finished`` or ``refused`` with an equal weight. A call whose reply was
+    lost is ``finished`` with no usage and nothing seen. Instants may come late or out of order; they never go naive.
+    """
+
+    def __init__(self, rules: PacingRules) -> None:
+        assert rules.in_flight_max >= 1, "somebody must be let through"
+        self.rules = rules
+        self.in_flight = 0
+        self._limits: dict[Measure, _Limit] = {}
+        self._calls: dict[Weight, deque[_Call]] = {}
+        self._input, self._output = _Ratio(), _Ratio()
+        self._window = rules.in_flight_max if rules.limits else min(rules.in_flight_start, rules.in_flight_max)
+        self._window_goal = rules.in_flight_max  # up to here it doubles, beyond it grows by one a round
+        self._window_credit = 0
+        self._failures = 0  # rounds in a row that were refused
+        self._pause_until = 0
+        self._slowed_at = -1
+
+    def earliest(self, weight: Weight, now: datetime) -> datetime | None:
+        """Give the earliest instant, now or later, at which such a call may start, if nothing else happens before.
+
+        ``None``: only a finished call can make room.
+        """
+        if self.in_flight >= self._window:
+            return None
+        at = _micros(now)
+        self._meet(at)
+        wait = max(0, self._pause_until - at)
+        for measure, limit in self._limits.items():
+            limit.flow(at)
+            wait = max(wait, limit.wait(self._amount(measure, weight), self._spread(measure, limit)))
+        return now + timedelta(microseconds=wait)
+
+    def started(self, weight: Weight, now: datetime) -> None:
+        """Note that a call starts now."""
+        at = _micros(now)
+        self._meet(at)
+        call = _Call(at)
+        for measure, limit in self._limits.items():
+            limit.flow(at)
+            call.parts[measure] = limit.start(self._amount(measure, weight))
+        self._calls.setdefault(weight, deque()).append(call)
+        self.in_flight += 1
+
+    def finished(self, weight: Weight, usage: Usage | None, seen: Sequence[Seen], now: datetime) -> None:
+        """Note that a call has ended, what it used (``None``: unknown, it counts as estimated) and what its headers said."""
+        at = _micros(now)
+        call = self._take(weight)
+        for measure, limit in self._limits.items():
+            limit.flow(at)
+            if part := call.parts.get(measure):
+                limit.finish(part, self._counted(measure, weight, usage, part))
+        if usage is not None:
+            self._learn(weight, usage)
+        self._look(seen, call, at)
+        if call.at > self._slowed_at:
+            self._recover()
+
+    def refused(
+        self,
+        weight: Weight,
+        retry_after_seconds: int | None,
+        now: datetime,
+        chance: float,
+        seen: Sequence[Seen] = (),
+    ) -> None:
+        """Note that the provider refused a call (429, 529, 503), and what its headers said: give back, slow down.
+
+        ``chance`` in [0, 1) spreads the next tries of many programs. A ``retry_after_seconds`` is obeyed at any length.
+        """
+        at = _micros(now)
+        call = self._take(weight)
+        for measure, limit in self._limits.items():
+            limit.flow(at)
+            if part := call.parts.get(measure):
+                limit.finish(part, part.amount if self.rules.refusals_count else 0)
+        self._look(seen, call, at)
+        if call.at > self._slowed_at:
+            self._failures += 1
+            self._slowed_at = at
+            if retry_after_seconds is None or not self._limits or self._failures > 1:
+                self._window = self._window_goal = max(1, min(self._window, self.in_flight + 1) // 2)
+        if retry_after_seconds is None:
+            pause = min(self.rules.pause_min * (1 << min(self._failures - 1, 20)), self.rules.pause_max)
+            self._pause(at + round(pause / MICROSECOND * (1 - chance / 2)))
+            return
+        self._empty(weight, retry_after_seconds, {one.measure: one for one in seen if one.remaining is not None})
+        self._pause(at + round(retry_after_seconds * SECOND * (1 + chance / 20)))
+
+    # What a call counts.
+
+    def _amount(self, measure: Measure, weight: Weight) -> int:
+        written = self.rules.output_counted is OutputCounted.WRITTEN
+        match measure:
+            case Measure.REQUESTS:
+                return 1
+            case Measure.INPUT_TOKENS:
+                return self._input.apply(weight.input_tokens)
+            case Measure.OUTPUT_TOKENS:
+                return self._output.apply(weight.output_tokens) if written else weight.output_tokens
+            case Measure.TOKENS if written:
+                return self._input.apply(weight.input_tokens) + self._output.apply(weight.output_tokens)
+            case Measure.TOKENS:
+                return max(weight.input_tokens, weight.output_tokens)
+
+    def _counted(self, measure: Measure, weight: Weight, usage: Usage | None, part: "_Part") -> int:
+        written = self.rules.output_counted is OutputCounted.WRITTEN
+        match measure:
+            case Measure.INPUT_TOKENS if usage is not None:
+                return self._input_counted(usage)
+            case Measure.OUTPUT_TOKENS if usage is not None and written:
+                return usage.output_tokens
+            case Measure.TOKENS if usage is not None and written:
+                return self._input_counted(usage) + usage.output_tokens
+            case _:
+                return part.amount
+
+    def _input_counted(self, usage: Usage) -> int:
+        return usage.input_tokens - (0 if self.rules.cache_reads_count else usage.cache_read_tokens)
+
+    def _learn(self, weight: Weight, usage: Usage) -> None:
+        self._input.learn(weight.input_tokens, self._input_counted(usage))
+        self._output.learn(weight.output_tokens, usage.output_tokens)
+
+    def _spread(self, measure: Measure, limit: "_Limit") -> int:
+        match measure:
+            case Measure.REQUESTS:
+                return 0
+            case Measure.OUTPUT_TOKENS:
+                return limit.spread(self._output.error)
+            case Measure.INPUT_TOKENS:
+                return limit.spread(self._input.error)
+            case Measure.TOKENS:
+                return limit.spread(max(self._input.error, self._output.error))
+
+    # What is known of the limits.
+
+    def _meet(self, at: int) -> None:
+        """Begin to follow the limits that the rules name: empty but for the cushion that an earlier life has left."""
+        if not self._limits:
+            for measure, limit in self.rules.limits.items():
+                self._limits[measure] = self._new_limit(measure, limit, at)
+
+    def _new_limit(self, measure: Measure, limit: int, at: int) -> "_Limit":
+        return _Limit(limit, measure=measure, rules=self.rules, at=at)
+
+    def _look(self, seen: Sequence[Seen], call: "_Call", at: int) -> None:
+        """Take in what headers said."""
+        for one in seen:
+            if one.limit is None or one.limit <= 0:
+                continue
+            limit = self._limits.get(one.measure)
+            if limit is None:
+                limit = self._discover(one, one.limit, at)
+            elif limit.limit != one.limit:
+                limit.resize(one.limit, self.rules)
+            if one.remaining is None:
+                continue
+            remaining = one.remaining if one.reset_at is None else limit.below_zero(one, at)
+            if part := call.parts.get(one.measure):
+                limit.look(remaining, part, self._spread(one.measure, limit), at)
+
+    def _discover(self, seen: Seen, number: int, at: int) -> "_Limit":
+        """Follow a limit that nobody had named before. Calls in flight are taken as not yet counted in what remains."""
+        limit = self._limits[seen.measure] = self._new_limit(seen.measure, number, at)
+        if seen.remaining is not None:
+            limit.level = seen.remaining * MINUTE
+        for weight, calls in self._calls.items():
+            for call in calls:
+                call.parts[seen.measure] = limit.start(self._amount(seen.measure, weight))
+        self._window = max(self._window, self._window_goal)
+        return limit
+
+    def _empty(self, weight: Weight, retry_after_seconds: int, seen: Mapping[Measure, Seen]) -> None:
+        """After a refusal that says when: the limit it met holds exactly this call by then. Unsaid, it may be any."""
+        short = False
+        for measure, limit in self._limits.items():
+            need = 1 if limit.late else self._amount(measure, weight)
+            one = seen.get(measure)
+            if one is None or one.remaining is None or one.remaining < need:
+                limit.lower(need - retry_after_seconds * limit.limit // 60)
+                short = True
+        if not short:  # a burst was refused, not a minute's use
+            for limit in self._limits.values():
+                limit.shorten()
+
+    def _take(self, weight: Weight) -> "_Call":
+        """Give the call of this weight that started first."""
+        calls = self._calls[weight]
+        call = calls.popleft()
+        if not calls:
+            del self._calls[weight]
+        self.in_flight -= 1
+        return call
+
+    # Slower and faster.
+
+    def _pause(self, until: int) -> None:
+        self._pause_until = max(self._pause_until, until)
+
+    def _recover(self) -> None:
+        """A call that began after the last slowing down went well: allow more again."""
+        self._failures = 0
+        for limit in self._limits.values():
+            limit.lengthen()
+        if self._window >= self.rules.in_flight_max:
+            return
+        if self._window >= self._window_goal:
+            self._window_credit += 1
+            if self._window_credit < self._window:
+                return
+            self._window_credit = 0
+        self._window += 1
+
+
+MICROSECOND: Final = timedelta(microseconds=1)
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DRAIN_SECONDS: Final = 5  # over which news are gathered before they change the learned use of others
+DRAIN_SILENT_SECONDS: Final = 60  # without headers the learned use of others is forgotten
+DRAIN_PERCENT_MAX: Final = 95  # of a limit; the rest finds out when they stop
+RATIO_MEMORY: Final = 0.98  # the weight of a call after the next one
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one call in flight holds of one limit, and what was believed of it when it started.
+
+    ``uncounted``: how much of it the headers of its own reply may not contain yet.
+    """
+
+    amount: int
+    level: int
+    corrected: int
+    uncounted: int = 0
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call in flight."""
+
+    at: int
+    parts: dict[Measure, _Part] = field(default_factory=dict)
+
+
+class _Ratio:
+    """How estimates have erred: what was counted for one estimated token, and how much single calls stray from that."""
+
+    __slots__ = ("counted", "estimated", "strayed")
+
+    def __init__(self) -> None:
+        self.counted = self.estimated = 1.0
+        self.strayed = 0.25
+
+    @property
+    def error(self) -> float:
+        """The mean error of one call, as a share of its estimate."""
+        return self.strayed / self.estimated
+
+    def apply(self, estimate: int) -> int:
+        """Give what such an estimate will likely count."""
+        return ceil(estimate * self.counted / self.estimated)
+
+    def learn(self, estimate: int, counted: int) -> None:
+        """Take one answer in."""
+        strayed = abs(counted - estimate * self.counted / self.estimated)
+        self.counted = self.counted * RATIO_MEMORY + counted
+        self.estimated = self.estimated * RATIO_MEMORY + estimate
+        self.strayed = self.strayed * RATIO_MEMORY + strayed
+
+
+class _Limit:
+    """One limit of a minute. Levels are in tokens times microseconds of a minute, so that refilling is exact."""
+
+    __slots__ = (
+        "at", "burst", "burst_full", "corrected", "cushion", "drain", "heard_at", "held", "late", "level", "limit",
+        "news", "news_at", "pace", "partly_late", "squares", "step",
+    )  # fmt: skip
+
+    def __init__(self, limit: int, *, measure: Measure, rules: PacingRules, at: int) -> None:
+        written = rules.output_counted is OutputCounted.WRITTEN
+        self.step = 1 if measure is Measure.REQUESTS else rules.token_step
+        self.late = written and measure is Measure.OUTPUT_TOKENS  # counted when the call ends
+        self.partly_late = written and measure is Measure.TOKENS  # counted here at the start, there partly at the end
+        self.at = at
+        self.held = self.squares = 0  # of calls in flight: the sum of their amounts, and of the squares
+        self.drain = 0  # a minute, by others
+        self.heard_at: int | None = None
+        self.news = self.news_at = self.corrected = 0
+        self.level = self.pace = self.burst = 0
+        self.resize(limit, rules)
+        self.level = self.cushion * MINUTE
+        self.burst = self.burst_full
+
+    def resize(self, limit: int, rules: PacingRules) -> None:
+        """Take a limit that the provider names now."""
+        self.limit = limit
+        self.cushion = min(max(limit * rules.cushion_percent // 100, self.step), limit // 4)
+        self.burst_full = max(1, limit * rules.burst_seconds // 60)
+        self.burst = min(self.burst, self.burst_full)
+        self.level = min(self.level, limit * MINUTE)
+        self.drain = min(self.drain, limit * DRAIN_PERCENT_MAX // 100)
+
+    def flow(self, at: int) -> None:
+        """Refill up to this instant. A clock that was set back starts anew from there."""
+        passed = max(0, at - self.at)
+        self.at = at
+        if self.drain and self.heard_at is not None and at - self.heard_at > DRAIN_SILENT_SECONDS * SECOND:
+            self.drain = 0
+        refill = passed * (self.limit - self.drain)
+        self.level = min(self.level + refill, self.limit * MINUTE)
+        self.pace = min(self.pace + refill, self.burst * MINUTE)
+
+    def wait(self, amount: int, spread: int) -> int:
+        """Give the microseconds until a call of that amount may start."""
+        need = self.cushion + (min(self.held, self.burst) if self.late else amount + spread)
+        missing = max(min(need, self.limit) * MINUTE - self.level, min(amount, self.burst) * MINUTE - self.pace)
+        return -(-missing // (self.limit - self.drain)) if missing > 0 else 0
+
+    def spread(self, error: float) -> int:
+        """How far calls in flight may count more than they hold, twice over; at most a quarter of the limit."""
+        return min(int(2 * error * sqrt(self.squares)), self.limit // 4)
+
+    def start(self, amount: int) -> _Part:
+        """Take the amount of a call that starts."""
+        self.held += amount
+        self.squares += amount * amount
+        self.pace -= amount * MINUTE
+        if not self.late:
+            self.level -= amount * MINUTE
+        return _Part(amount, self.level, self.corrected)
+
+    def finish(self, part: _Part, counted: int) -> None:
+        """Put what was counted in the place of what was held."""
+        self.held -= part.amount
+        self.squares -= part.amount * part.amount
+        surplus = (part.amount - counted) * MINUTE
+        self.pace = min(self.pace + surplus, self.burst * MINUTE)
+        if self.late:
+            self.level -= counted * MINUTE
+            part.level -= counted * MINUTE
+            part.uncounted = counted
+            return
+        self.level = min(self.level + surplus, self.limit * MINUTE)
+        part.level += surplus
+        part.uncounted = counted if self.partly_late else 0
+
+    def below_zero(self, seen: Seen, at: int) -> int:
+        """Give what remains, below zero where nothing does and the time of refilling says how much is missing.
+
+        Two seconds are granted for clocks that differ and for rounding.
+        """
+        assert seen.remaining is not None
+        if seen.remaining > 0 or seen.reset_at is None:
+            return max(0, seen.remaining)
+        missing_seconds = (_micros(seen.reset_at) - at) // SECOND - 62
+        return -min(max(0, missing_seconds * self.limit // 60), self.limit)
+
+    def look(self, remaining: int, part: _Part, spread: int, at: int) -> None:
+        """Compare what a header says with the readings it can have, and correct the level by what is outside them all."""
+        readings = (part.level, part.level + self.corrected - part.corrected, self.level)
+        low = min(readings) - spread * MINUTE
+        high = max(readings) + (spread + part.uncounted + (self.held if self.partly_late else 0)) * MINUTE
+        said, said_max = remaining * MINUTE, (remaining + self.step) * MINUTE
+        news = said_max - low if said_max < low else max(0, said - high)
+        if self.heard_at is None:
+            self.news_at = at
+        else:
+            self.news += news
+        self.heard_at = at
+        self.level = min(self.level + news, self.limit * MINUTE)
+        self.corrected += news
+        self._learn_drain(at)
+
+    def _learn_drain(self, at: int) -> None:
+        passed = at - self.news_at
+        if passed < DRAIN_SECONDS * SECOND:
+            return
+        faster = -self.news // (2 * passed)  # half of it a minute: the other half comes next time if it stays
+        self.drain = min(max(0, self.drain + faster), self.limit * DRAIN_PERCENT_MAX // 100)
+        self.news = 0
+        self.news_at = at
+
+    def lower(self, most: int) -> None:
+        """Believe in no more than that; as far below zero as a minute's refill."""
+        self.level = min(self.level, max(most, -self.limit) * MINUTE)
+
+    def shorten(self) -> None:
+        """Allow bursts of half the length, one second at least."""
+        self.burst = max(self.burst // 2, self.limit // 60, 1)
+        self.pace = min(self.pace, 0)
+
+    def lengthen(self) -> None:
+        """Allow longer bursts again, a little with each call that went well."""
+        if self.burst < self.burst_full:
+            self.burst = min(self.burst_full, self.burst + self.burst_full // 256 + 1)
+
+
+def _micros(moment: datetime) -> int:
+    assert moment.tzinfo is not None, "an instant has an offset"
+    return (moment - EPOCH) // MICROSECOND
