@@ -15,6 +15,7 @@ from lowtide.errors import TransportFailed
 from lowtide.transport import Transport
 from lowtide.wire import HttpCall
 
+AWAKE_SECONDS = 1.0  # that a wait for a reply lasts before it is looked around again, with a simulator's clock
 ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # 32 letters and digits that are not mistaken for one another
 
 
@@ -27,6 +28,10 @@ class Clock(Protocol):
 
     async def sleep_until(self, until: datetime) -> datetime:
         """Wait until ``until`` at the latest; gives the instant of waking."""
+        ...
+
+    async def wait_for(self, event: asyncio.Event, until: datetime) -> None:
+        """Wait until something happens, or until ``until``."""
         ...
 
     def new_id(self, length: int) -> str:
@@ -67,6 +72,13 @@ class SystemClock(Chance):
         return datetime.now(UTC)
 
 
+    async def wait_for(self, event: asyncio.Event, until: datetime) -> None:
+        """Wait until something happens, or until ``until``, whichever is first; a minute at most."""
+        seconds = (until - datetime.now(UTC)).total_seconds()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), min(max(seconds, 0.0), 60.0))
+
+
 class _ClockReply(msgspec.Struct):
     now: datetime
 
@@ -95,6 +107,12 @@ class SimulatorClock(Chance):
                 timeout_seconds=300,
             )
         )
+
+    async def wait_for(self, event: asyncio.Event, until: datetime) -> None:
+        """Wait until something happens. Meanwhile we are awake, so this clock does not leap to ``until``."""
+        assert until.tzinfo is not None, "naive datetimes never exist"
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), AWAKE_SECONDS)
 
     async def close(self) -> None:
         """Take leave of the simulator, so that nobody's clock waits for us, and close the connection."""

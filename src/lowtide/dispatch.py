@@ -1,18 +1,18 @@
 """What is known, and now, give commands: the one place that decides what happens next. Pure, and the heart of lowtide.
 
 The worker reads what is known, asks here, carries the commands out in order, and asks again. States are rows, so
-startup, every later turn and every other worker run this same code; a restart is nothing special. A shard whose attempt
-is still ``sending`` when a turn begins, or a batch that is still ``submitting``, lost its process in between: that is a
-doubt, and a doubt is asked about before anything is bought again (promise 3).
+startup, every later turn and every other worker run this same code; a restart is nothing special. A call that is still
+``sending`` although nobody waits for it, or a batch that is still ``submitting`` when a turn begins, lost its process in
+between: that is a doubt, and a doubt is asked about before anything is bought again (promise 3).
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
-from lowtide.attempt import AttemptState
+from lowtide.attempt import AttemptState, CallState
 from lowtide.batch import AT_PROVIDER, READABLE, BatchState
 from lowtide.ledger import Account
 from lowtide.money import Nanos
@@ -64,28 +64,46 @@ class KnownBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall:
+    """A real-time call under way. ``lost``: nobody waits for its reply any more. ``next_at``: when it is asked about."""
+
+    ordinal: int
+    state: CallState
+    lost: bool = False
+    cancel_asked: bool = False
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownShard:
-    """A shard that is not over, or not delivered, with its batches."""
+    """A shard that is not over, or not delivered, with its batches or its calls.
+
+    ``unstarted`` counts requests of a block of real-time calls that have neither a call nor an outcome; ``first`` says
+    that it is one request, tried alone because it is the first of its kind.
+    """
 
     shard_id: ShardId
     route: str
     state: AttemptState
     delivered: bool
-    next_at: datetime | None
+    provider: str = "anthropic"
     batches: tuple[KnownBatch, ...] = ()
+    calls: tuple[KnownCall, ...] = ()
+    unstarted: int = 0
+    first: bool = False
 
     @property
     def open(self) -> bool:
         """Say whether something may still come of it. A doubt stays, but nothing more will come."""
         if any(batch.role in (Role.SUSPECT, Role.DUPLICATE) and not batch.landed for batch in self.batches):
             return True
-        return self.state not in (AttemptState.LANDED, AttemptState.DROPPED, AttemptState.DOUBTFUL)
+        return self.state not in (AttemptState.LANDED, AttemptState.DROPPED)
 
     @property
     def unsent(self) -> bool:
-        """Say whether it is reserved for and still to be sent."""
+        """Say whether it is reserved for and still to be sent, as a whole or in part."""
         planned = any(batch.state is BatchState.PLANNED for batch in self.batches)
-        return self.state is AttemptState.RESERVED or (self.state is AttemptState.OUT and planned)
+        return self.open and (planned or self.unstarted > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,53 +111,82 @@ class UntestedKind:
     """A kind of body of which no request was answered yet, and the next one to try (its ceiling is for real time)."""
 
     kind: str
+    provider: str
     model: str
     seq: int
     refusals: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLot:
+    """Requests that may share a batch and of which some wait, with the ceilings of the first that would go out.
+
+    ``pending`` says whether some were in no shard yet; ``retrying`` counts those that go out again. ``warm`` is ``first``
+    where one of them goes out alone to fill a cache, ``out`` while it is under way, else ``done`` or empty.
+    """
+
+    lot: int
+    provider: str
+    route: str
+    pending: bool
+    retrying: int
+    batch_ceiling: Nanos
+    realtime_ceiling: Nanos
+    warm: str = ""
+
+    @property
+    def next_ceiling(self) -> Nanos:
+        """What the first that would go out can cost at most, on its lane."""
+        return self.batch_ceiling if self.route == "batch" else self.realtime_ceiling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRun:
     """A run that we hold the lease of.
 
-    ``pending`` counts requests of made waves that were in no shard yet, ``retrying`` those that go out again;
-    ``next_ceiling`` is the ceiling of the first of either.
-    ``waves`` is how many there will be, ``wave`` the newest that is made. ``prices_hold`` is False when today's prices
-    differ from the plan's.
+    ``lots`` are those of which something waits. ``waves`` is how many there will be, ``wave`` the newest that is made.
+    ``prices_hold`` is False when today's prices differ from the plan's. ``hasten_at`` is the last safe moment to move what
+    is out to real time; ``hastened`` says that it was.
     """
 
     run_id: RunId
     state: RunState
     wave: int
     waves: int
-    pending: int
-    retrying: int
-    next_ceiling: Nanos
+    lots: tuple[KnownLot, ...]
     untested: tuple[UntestedKind, ...]
     account: Account
     shards: tuple[KnownShard, ...]
     prices_hold: bool = True
     delivers: bool = False
+    hasten_at: datetime | None = None
+    hastened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDoor:
-    """The provider account: the one create that may be unconfirmed, and how long it asked us to stay away."""
+    """The provider account: the one create that may be unconfirmed, and how long it asked us to stay away.
+
+    ``full_until``: its queue of batches had no room, so nothing is created before.
+    """
 
     unconfirmed_batch: BatchId | None
     backoff_until: datetime | None
     queued_requests: int
+    full_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchRules:
     """Limits of what is sent at a time. ``shard_requests_max`` is ours or the provider's, whichever is smaller.
 
-    ``look_again`` is how soon is looked whether another process's create is confirmed, or the queue has room again.
+    ``look_again`` is how soon is looked whether another process's create is confirmed, or the queue has room again. More
+    real-time calls are reserved for when fewer than ``block_requests`` wait to be made.
     """
 
     queued_requests_max: int
     shard_requests_max: int
+    block_requests: int = 250
     refusals_max: int = 3
     look_again: timedelta = timedelta(seconds=5)
 
@@ -161,31 +208,54 @@ class TryFirst:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """Make a reserved real-time call."""
+class Fly:
+    """Make reserved real-time calls, take their replies, and ask about what is made in the background."""
 
     run_id: RunId
-    shard_id: ShardId
+    provider: str
+    shards: tuple[ShardId, ...]  # of which new calls may be started
+    more: bool = False  # more can be reserved for when these run low
+    until: datetime | None = None  # something else is due then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """A real-time call was under way when its process died: its reply is lost."""
+    """Real-time calls were under way when their process died: their replies are lost."""
 
     run_id: RunId
     shard_id: ShardId
+    ordinals: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallCalls:
+    """Ask the provider to cancel what is made in the background: the run is canceled, or in a hurry."""
+
+    run_id: RunId
+    shard_id: ShardId
+    ordinals: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hasten:
+    """Move what is out to real time: the deadline would be missed otherwise."""
+
+    run_id: RunId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackShard:
-    """Reserve for the next requests and make them a shard."""
+    """Reserve for the next requests of a lot and make them a shard; ``one`` of them alone, to fill a cache."""
 
     run_id: RunId
+    lot: int
+    route: str
+    one: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropShard:
-    """Give a shard up that was never sent; its hold is released."""
+    """Give a shard up, or what is left of it, that was never sent; its hold is released."""
 
     run_id: RunId
     shard_id: ShardId
@@ -198,6 +268,7 @@ class Submit:
     run_id: RunId
     shard_id: ShardId
     batch_id: BatchId
+    provider: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,9 +283,10 @@ class Reconcile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
-    """Ask how batches stand."""
+    """Ask how batches of one provider stand."""
 
     run_id: RunId
+    provider: str
     batches: tuple[BatchId, ...]
 
 
@@ -280,8 +352,10 @@ class Finish:
 Command = (
     MakeWave
     | TryFirst
-    | Call
+    | Fly
     | Doubt
+    | RecallCalls
+    | Hasten
     | PackShard
     | DropShard
     | Submit
@@ -310,7 +384,7 @@ class _Round:
     """One round of deciding: commands so far, and when the next thing is due."""
 
     now: datetime
-    door: KnownDoor
+    doors: Mapping[str, KnownDoor]
     rules: DispatchRules
     commands: list[Command] = field(default_factory=list)
     wake_at: datetime | None = None
@@ -321,68 +395,111 @@ class _Round:
         self.wake_at = when if self.wake_at is None else min(self.wake_at, when)
         return False
 
+    def at_the_door(self, provider: str) -> bool:
+        """Say whether the provider may be asked something now."""
+        return self.due(self.doors[provider].backoff_until)
 
-def next_commands(runs: Iterable[KnownRun], door: KnownDoor, rules: DispatchRules, now: datetime) -> Decision:
+
+def next_commands(
+    runs: Iterable[KnownRun], doors: Mapping[str, KnownDoor], rules: DispatchRules, now: datetime
+) -> Decision:
     """Decide what happens next for every run that we hold. The same knowledge gives the same commands."""
-    this = _Round(now=now, door=door, rules=rules)
+    this = _Round(now=now, doors=doors, rules=rules)
+    flights: list[Fly] = []
     for run in runs:
         before = len(this.commands)
         if run.state is RunState.ACTIVE and not run.prices_hold and any(shard.unsent for shard in run.shards):
             this.commands.append(Pause(run_id=run.run_id, reason=PRICES_CHANGED))
+        if run.state is RunState.ACTIVE and run.hasten_at is not None and this.due(run.hasten_at):
+            this.commands.append(Hasten(run_id=run.run_id))
         for shard in run.shards:
             this.commands.extend(_for_shard(run, shard, this))
         this.commands.extend(_poll(run, this))
         if len(this.commands) == before:
             this.commands.extend(_onward(run, this))
+        flights.extend(_flights(run, this))
+    # Last, and all at once: they go on until something else is due.
+    this.commands.extend(replace(flight, until=this.wake_at) for flight in flights)
     return Decision(commands=tuple(this.commands), wake_at=None if this.commands else this.wake_at)
 
 
 def _for_shard(run: KnownRun, shard: KnownShard, this: _Round) -> Iterator[Command]:
     """What one shard needs."""
-    if shard.route == "realtime":
-        yield from _for_attempt(run, shard, this)
+    if shard.route != "batch":
+        yield from _for_calls(run, shard)
     for batch in shard.batches:
         yield from _for_batch(run, shard, batch, this)
     if run.delivers and shard.state is AttemptState.LANDED and not shard.delivered:
         yield Deliver(run_id=run.run_id, shard_id=shard.shard_id)
 
 
-def _for_attempt(run: KnownRun, shard: KnownShard, this: _Round) -> Iterator[Command]:
-    """What a real-time attempt needs."""
-    match shard.state:
-        case AttemptState.SENDING:
-            yield Doubt(run_id=run.run_id, shard_id=shard.shard_id)
-        case AttemptState.RESERVED if run.state is RunState.CANCELING:
-            yield DropShard(run_id=run.run_id, shard_id=shard.shard_id)
-        case AttemptState.RESERVED if run.state is RunState.ACTIVE and run.prices_hold:
-            if this.due(this.door.backoff_until) and this.due(shard.next_at):
-                yield Call(run_id=run.run_id, shard_id=shard.shard_id)
-        case _:
-            pass
+def _leaves(run: KnownRun, shard: KnownShard) -> bool:
+    """Say whether a shard is to come back: its run is canceled, or must be done sooner than its lane allows."""
+    return run.state is RunState.CANCELING or (run.hastened and shard.route != "realtime")
+
+
+def _for_calls(run: KnownRun, shard: KnownShard) -> Iterator[Command]:
+    """What a block of real-time calls needs, but for being made."""
+    lost = tuple(call.ordinal for call in shard.calls if call.lost)
+    if lost:
+        yield Doubt(run_id=run.run_id, shard_id=shard.shard_id, ordinals=lost)
+    if not _leaves(run, shard) or not shard.open:
+        return
+    queued = tuple(call.ordinal for call in shard.calls if call.state is CallState.QUEUED and not call.cancel_asked)
+    if queued:
+        yield RecallCalls(run_id=run.run_id, shard_id=shard.shard_id, ordinals=queued)
+    elif not shard.calls:
+        yield DropShard(run_id=run.run_id, shard_id=shard.shard_id)
+
+
+def _flights(run: KnownRun, this: _Round) -> Iterator[Fly]:
+    """Every provider of which calls are to be made, waited for or asked about."""
+    starts = run.state is RunState.ACTIVE and run.prices_hold
+    blocks: dict[str, list[KnownShard]] = {}
+    for shard in run.shards:
+        if shard.route != "batch" and shard.open:
+            blocks.setdefault(shard.provider, []).append(shard)
+    for provider, found in blocks.items():
+        may_start = tuple(
+            shard.shard_id for shard in found if starts and not _leaves(run, shard) and shard.unstarted > 0
+        )
+        calls = [call for shard in found for call in shard.calls if not call.lost]
+        flying = any(call.state is CallState.SENDING for call in calls)
+        asks = [this.due(call.next_at) for call in calls if call.state is CallState.QUEUED]
+        if may_start or flying or any(asks):
+            headroom = run.account.headroom
+            more = starts and any(
+                lot.provider == provider
+                and lot.route != "batch"
+                and (headroom is None or lot.realtime_ceiling <= headroom)
+                for lot in run.lots
+            )
+            yield Fly(run_id=run.run_id, provider=provider, shards=may_start, more=more and not run.untested)
 
 
 def _for_batch(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -> Iterator[Command]:
     """What a batch needs, but for being polled."""
     run_id, shard_id, batch_id = run.run_id, shard.shard_id, batch.batch_id
     match batch.state:
-        case BatchState.PLANNED if run.state is RunState.CANCELING:
-            yield DropShard(run_id=run_id, shard_id=shard_id)
+        case BatchState.PLANNED if _leaves(run, shard):
+            if shard.state is AttemptState.OUT:
+                yield DropShard(run_id=run_id, shard_id=shard_id)
         case BatchState.PLANNED if run.state is RunState.ACTIVE and shard.state is AttemptState.OUT:
             if run.prices_hold:  # what was held yesterday is no bound of today's price
                 yield from _submit(run, shard, batch, this)
         case BatchState.SUBMITTING | BatchState.DOUBTFUL:
-            if batch.state is BatchState.SUBMITTING or (this.due(this.door.backoff_until) and this.due(batch.next_at)):
-                resend = run.state is not RunState.CANCELING
+            if batch.state is BatchState.SUBMITTING or (this.at_the_door(shard.provider) and this.due(batch.next_at)):
+                resend = not _leaves(run, shard)
                 yield Reconcile(run_id=run_id, shard_id=shard_id, batch_id=batch_id, resend=resend)
         case BatchState.FAILED | BatchState.LOST if not batch.landed:
             yield GiveUp(run_id=run_id, shard_id=shard_id, batch_id=batch_id)
         case state if state in READABLE and not batch.landed:
-            if this.due(batch.next_at) and this.due(this.door.backoff_until):
+            if this.due(batch.next_at) and this.at_the_door(shard.provider):
                 look = LookInside if batch.role is Role.SUSPECT else Collect
                 yield look(run_id=run_id, shard_id=shard_id, batch_id=batch_id)
-        case state if state in AT_PROVIDER and run.state is RunState.CANCELING and not batch.cancel_asked:
+        case state if state in AT_PROVIDER and _leaves(run, shard) and not batch.cancel_asked:
             # Only what is certainly ours is canceled: an unverified id may be somebody else's batch.
-            if batch.verified and this.due(this.door.backoff_until):
+            if batch.verified and batch.role is not Role.SUSPECT and this.at_the_door(shard.provider):
                 yield CancelBatch(run_id=run_id, batch_id=batch_id)
         case _:
             pass
@@ -390,20 +507,27 @@ def _for_batch(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round
 
 def _submit(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -> Iterator[Command]:
     """Send a batch, when its turn has come: one unconfirmed create an account, and a queue that is not full."""
-    blocked = this.door.unconfirmed_batch not in (None, batch.batch_id)
-    sending = any(isinstance(command, Submit) for command in this.commands)
+    door = this.doors[shard.provider]
+    blocked = door.unconfirmed_batch not in (None, batch.batch_id)
+    sending = any(isinstance(command, Submit) and command.provider == shard.provider for command in this.commands)
     if blocked:
         this.due(this.now + this.rules.look_again)  # nothing of ours will wake us: another process may hold the door
-    elif not sending and this.due(this.door.backoff_until) and this.due(batch.next_at):
-        yield Submit(run_id=run.run_id, shard_id=shard.shard_id, batch_id=batch.batch_id)
+    elif not sending and this.at_the_door(shard.provider) and this.due(door.full_until) and this.due(batch.next_at):
+        yield Submit(
+            run_id=run.run_id, shard_id=shard.shard_id, batch_id=batch.batch_id, provider=shard.provider
+        )
 
 
 def _poll(run: KnownRun, this: _Round) -> Iterator[Command]:
     """One look at everything that is due: one poller an account, not one a batch."""
-    at_provider = [batch for shard in run.shards for batch in shard.batches if batch.state in AT_PROVIDER]
-    due = tuple(batch.batch_id for batch in at_provider if this.due(batch.next_at))
-    if due and this.due(this.door.backoff_until):
-        yield Poll(run_id=run.run_id, batches=due)
+    due: dict[str, list[BatchId]] = {}
+    for shard in run.shards:
+        for batch in shard.batches:
+            if batch.state in AT_PROVIDER and this.due(batch.next_at):
+                due.setdefault(shard.provider, []).append(batch.batch_id)
+    for provider, batches in due.items():
+        if this.at_the_door(provider):
+            yield Poll(run_id=run.run_id, provider=provider, batches=tuple(batches))
 
 
 def _onward(run: KnownRun, this: _Round) -> Iterator[Command]:
@@ -413,16 +537,20 @@ def _onward(run: KnownRun, this: _Round) -> Iterator[Command]:
         case RunState.CANCELING:
             if not still_open:
                 yield Finish(run_id=run.run_id, state=RunState.CANCELED)
-        # Retries wait until everything else is back, so that they go out together.
-        case RunState.ACTIVE if run.pending or (run.retrying and not still_open):
+        case RunState.ACTIVE if any(_goes_out(lot, still_open) for lot in run.lots):
             yield from _send_more(run, still_open, this)
-        case RunState.ACTIVE if not still_open:
+        case RunState.ACTIVE if not still_open and not run.lots:
             if run.wave + 1 < run.waves:
                 yield MakeWave(run_id=run.run_id, wave=run.wave + 1)
             else:
                 yield Finish(run_id=run.run_id, state=RunState.DONE)
         case _:
             pass
+
+
+def _goes_out(lot: KnownLot, still_open: list[KnownShard]) -> bool:
+    """Say whether what waits of a lot goes out now. In batches, retries wait for the rest, to go out together."""
+    return lot.pending or lot.route != "batch" or not still_open
 
 
 def _send_more(run: KnownRun, still_open: list[KnownShard], this: _Round) -> Iterator[Command]:
@@ -434,12 +562,32 @@ def _send_more(run: KnownRun, still_open: list[KnownShard], this: _Round) -> Ite
         if refused is not None:
             said = f"the first {refused.refusals} requests of kind {refused.kind} were refused or lost"
             yield Pause(run_id=run.run_id, reason=said)
-        elif not any(shard.route == "realtime" for shard in still_open):
+        elif not any(shard.first for shard in still_open):
             yield TryFirst(run_id=run.run_id, kind=run.untested[0])
-    elif run.account.headroom is not None and run.next_ceiling > run.account.headroom:
-        if not still_open:
-            yield Pause(run_id=run.run_id, reason="at its cap")
-    elif this.door.queued_requests < this.rules.queued_requests_max:
-        yield PackShard(run_id=run.run_id)
     else:
+        headroom = run.account.headroom
+        going = [lot for lot in run.lots if _goes_out(lot, still_open)]
+        fitting = [lot for lot in going if headroom is None or lot.next_ceiling <= headroom]
+        if not fitting and not still_open:
+            yield Pause(run_id=run.run_id, reason="at its cap")
+        for lot in fitting:
+            packed = list(_pack(run, lot, still_open, this))
+            yield from packed
+            if packed:
+                return  # the next one is decided with the headroom that this one leaves
+
+
+def _pack(run: KnownRun, lot: KnownLot, still_open: list[KnownShard], this: _Round) -> Iterator[Command]:
+    """Reserve for more of one lot, as far as the provider's queue, or the pace of real time, asks for more."""
+    if lot.route != "batch":
+        waiting = sum(shard.unstarted for shard in still_open if shard.provider == lot.provider)
+        if waiting < this.rules.block_requests:
+            yield PackShard(run_id=run.run_id, lot=lot.lot, route=lot.route)
+        return
+    if lot.warm == "out":
+        return  # until the request that fills the cache is back
+    door = this.doors[lot.provider]
+    if door.queued_requests >= this.rules.queued_requests_max:
         this.due(this.now + this.rules.look_again)
+    elif this.due(door.full_until):
+        yield PackShard(run_id=run.run_id, lot=lot.lot, route=lot.route, one=lot.warm == "first")

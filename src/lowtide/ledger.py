@@ -28,6 +28,7 @@ class Reason(StrEnum):
     """What money was reserved or spent for; what bought nothing is booked by its name."""
 
     BATCH = "batch"
+    REALTIME = "realtime"  # and by OpenAI's background windows
     FIRST_REQUEST = "first_request"  # tried in real time before the first batch of its kind
     DOUBT = "doubt"  # a real-time reply was lost: counts as spent until somebody settles it
     POSSIBLE_DUPLICATE = "possible_duplicate"  # sent again while a doubt about it stands

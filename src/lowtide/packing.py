@@ -23,13 +23,14 @@ ORDINALS_MAX = 10**ORDINAL_DIGITS
 class Candidate:
     """A request that waits: its place in the plan, the bytes of its body, the most it can cost in a batch.
 
-    ``fresh`` is False for one that goes out again.
+    ``fresh`` is False for one that goes out again, ``doubted`` True where an earlier call for it may have been bought.
     """
 
     seq: int
     body_bytes: int
     ceiling: Nanos
     fresh: bool = True
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class Packed:
 
     ``again`` are those members that go out again; ``fresh_through`` is the last fresh one, ``None`` for none.
     ``short_of`` is the ceiling of the first request that the budget did not cover, ``None`` when another limit or the end
-    of the requests closed the shard. ``members`` may be empty.
+    of the requests closed the shard. ``members`` may be empty. Doubted requests are never packed with others.
     """
 
     members: tuple[int, ...]
@@ -57,6 +58,7 @@ class Packed:
     bytes: int
     ceiling: Nanos
     short_of: Nanos | None
+    doubted: bool = False
 
 
 def pack(candidates: Iterable[Candidate], limits: ShardLimits) -> Packed:
@@ -65,15 +67,19 @@ def pack(candidates: Iterable[Candidate], limits: ShardLimits) -> Packed:
     again: list[int] = []
     taken_bytes = ceiling = 0
     short_of: Nanos | None = None
+    doubted: bool | None = None
     for candidate in candidates:
         line_bytes = candidate.body_bytes + limits.line_overhead_bytes
         count = len(fresh) + len(again)
+        if doubted is not None and candidate.doubted is not doubted:
+            break
         if count == limits.requests_max or (count and taken_bytes + line_bytes > limits.bytes_max):
             break
         if limits.headroom is not None and ceiling + candidate.ceiling > limits.headroom:
             short_of = candidate.ceiling
             break
         (fresh if candidate.fresh else again).append(candidate.seq)
+        doubted = candidate.doubted
         taken_bytes += line_bytes
         ceiling += candidate.ceiling
     return Packed(
@@ -83,6 +89,7 @@ def pack(candidates: Iterable[Candidate], limits: ShardLimits) -> Packed:
         bytes=taken_bytes,
         ceiling=Nanos(ceiling),
         short_of=short_of,
+        doubted=bool(doubted),
     )
 
 

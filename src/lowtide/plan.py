@@ -6,7 +6,7 @@ memory; ``changes`` compares a plan with what is true now. Nothing here reads a 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -25,13 +25,14 @@ ROUNDS_MAX = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the plan: requests of one route and one model.
+    """One line of the plan: requests of one route, provider and model.
 
     Tokens are likely counts, inclusive; money in nano-dollars. ``realtime_likely`` is what the same requests cost in real
     time. ``parts`` is how many batches the provider's limits make of it.
     """
 
     route: str
+    provider: str
     model: str
     requests: int
     input_tokens: int
@@ -67,6 +68,7 @@ class LongPrompt:
 class PriceUsed:
     """A price sheet that the plan rests on: its digest, and its sources for people."""
 
+    provider: str
     model: str
     lane: str
     day: date
@@ -88,7 +90,10 @@ class Plan:
     """A plan as it is shown and kept. ``turnaround`` is ``None`` when there is no history yet.
 
     ``cost_low`` and ``cost_high`` are the 95% range of the cost, ``cost_ceiling`` the most it can be. ``blocked`` says why
-    it cannot be run, empty when it can.
+    it cannot be run, empty when it can. ``provider`` names every one that is asked, space between. ``route`` is how
+    requests go out (but for the first of each kind), ``route_reason`` why, in a sentence. ``hasten_at`` is when the run
+    moves what is out to real time, ``None`` for never; ``deadline_at`` is the deadline that the plan was made for, and
+    ``misses`` says that even real time cannot meet it. ``ready_half`` and ``ready_nine_in_ten`` are how long after its start it is done.
     """
 
     plan_id: str
@@ -118,6 +123,14 @@ class Plan:
     prices: tuple[PriceUsed, ...]
     turnaround: Turnaround | None
     warnings: tuple[str, ...]
+    route: str = "batch"
+    route_reason: str = ""
+    deadline_at: datetime | None = None
+    hasten_at: datetime | None = None
+    ready_half: timedelta | None = None
+    ready_nine_in_ten: timedelta | None = None
+    ready_basis: str = ""
+    misses: bool = False
     blocked: str = ""
     digest: str = ""
 
@@ -127,123 +140,183 @@ class Plan:
         return Nanos(self.realtime_likely - self.cost_likely)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one request, or the sum of some, costs on one lane, in nano-dollars."""
+
+    floor: int
+    likely: int
+    ceiling: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What one request, or the sum of some, costs on each lane it may be bought on; ``batch`` is ``None`` for none."""
+
+    realtime: Cost
+    batch: Cost | None
+    windows: Mapping[Lane, Cost] = field(default_factory=dict)
+
+    def on(self, lane: Lane) -> Cost:
+        """Give the cost on a lane, or on the next dearer one that there is: a window, a batch, real time."""
+        if lane in self.windows:
+            return self.windows[lane]
+        return self.realtime if lane is Lane.REALTIME or self.batch is None else self.batch
+
+    @property
+    def cheapest(self) -> Cost:
+        """The cost in a batch, where there is one."""
+        return self.realtime if self.batch is None else self.batch
+
+    @property
+    def dearest_ceiling(self) -> int:
+        """The most it can cost on any lane but the batch."""
+        return max(self.realtime.ceiling, *(cost.ceiling for cost in self.windows.values()), 0)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Sum:
+    """Requests that go one way: their tokens, and [floor, likely, ceiling] on each lane, windows only where asked for."""
+
     requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    floor: int = 0
-    likely: int = 0
-    ceiling: int = 0
-    realtime: int = 0
     wire_bytes: int = 0
+    lanes: dict[Lane, list[int]] = field(default_factory=dict)
+
+    def add(self, lane: Lane, cost: Cost) -> None:
+        total = self.lanes.get(lane)
+        if total is None:
+            self.lanes[lane] = [cost.floor, cost.likely, cost.ceiling]
+        else:
+            total[0] += cost.floor
+            total[1] += cost.likely
+            total[2] += cost.ceiling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """Who is asked for what, and how it may go out: first of its kind (alone, in real time), or any lane it may take."""
+
+    provider: str
+    model: str
+    first: bool
+    batch: bool
+    windows: bool
 
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """A plan in the making. ``day`` is the day whose prices are quoted; ``batch_requests_max`` and ``_bytes_max`` split."""
+    """A plan in the making. ``day`` is the day whose prices are quoted; ``batch_limits`` (requests, bytes) split batches.
+
+    ``windows`` are the background windows that a provider of the plan has: their costs are summed only then.
+    """
 
     catalog: Catalog
-    provider: str
     day: date
-    batch_requests_max: int
-    batch_bytes_max: int
-    sums: dict[tuple[str, str], _Sum] = field(default_factory=dict)
+    batch_limits: Mapping[str, tuple[int, int]]
+    windows: tuple[Lane, ...] = ()
+    sums: dict[_Way, _Sum] = field(default_factory=dict)
     waves: dict[int, dict[str, int]] = field(default_factory=dict)
-    kinds: dict[tuple[str, str], None] = field(default_factory=dict)
+    kinds: dict[tuple[str, str, str], None] = field(default_factory=dict)
     long_prompts: list[LongPrompt] = field(default_factory=list)
     long_prompts_count: int = 0
     near_count: int = 0
-    largest_ceiling: int = 0
-    unpriced: set[str] = field(default_factory=set)
+    largest: dict[Lane, int] = field(default_factory=dict)
+    largest_first: int = 0
 
     def add(
         self,
         *,
         key: RequestKey,
         kind: str,
+        provider: str,
         model: str,
         tokens_in: TokenRange,
         tokens_out: TokenRange,
-        costs: "Costs",
+        costs: Costs,
         body_bytes: int,
     ) -> None:
-        """Add one request of the first wave. The first of a (kind, model) is the one tried in real time."""
+        """Add one request of the first wave. The first of a (kind, provider, model) is the one tried in real time."""
         wave = self.waves.setdefault(0, {})
         wave[kind] = wave.get(kind, 0) + 1
-        first = (kind, model) not in self.kinds
+        first = (kind, provider, model) not in self.kinds
         if first:
-            self.kinds[kind, model] = None
-        route = Lane.REALTIME if first else Lane.BATCH
-        total = self._sum(route, model)
+            self.kinds[kind, provider, model] = None
+            self.largest_first = max(self.largest_first, costs.realtime.ceiling)
+        total = self._sum(provider, model, costs, first=first)
         total.requests += 1
         total.input_tokens += tokens_in.likely
         total.output_tokens += tokens_out.likely
         total.wire_bytes += body_bytes
-        total.realtime += costs.realtime_likely
-        if first:
-            total.floor += costs.realtime_floor
-            total.likely += costs.realtime_likely
-            total.ceiling += costs.realtime_ceiling
-            self.largest_ceiling = max(self.largest_ceiling, costs.realtime_ceiling)
-        else:
-            total.floor += costs.floor
-            total.likely += costs.likely
-            total.ceiling += costs.ceiling
-            self.largest_ceiling = max(self.largest_ceiling, costs.ceiling)
-        self._long_prompt(key, model, route, tokens_in, tokens_out)
+        self._add_costs(total, costs)
+        self._long_prompt(key, provider, model, costs, tokens_in, tokens_out)
 
     def add_later(
-        self, *, wave: int, kind: str, model: str, requests: int, costs: "Costs", tokens: tuple[int, int]
+        self,
+        *,
+        wave: int,
+        kind: str,
+        provider: str,
+        model: str,
+        requests: int,
+        costs: Costs,
+        tokens: tuple[int, int],
     ) -> None:
-        """Add the requests of a later wave, whose totals alone are known. ``tokens``: likely input and output sums.
+        """Add the requests of a later wave, whose averages alone are known. ``tokens``: likely input and output, each.
 
-        The ceiling of a single one is not known: the largest is taken to be no smaller than their average.
+        ``costs`` are an average request's. The ceiling of a single one is not known: the largest is taken to be no
+        smaller than that.
         """
         if not requests:
             return
         counts = self.waves.setdefault(wave, {})
         counts[kind] = counts.get(kind, 0) + requests
-        first = (kind, model) not in self.kinds
-        self.kinds[kind, model] = None
-        total = self._sum(Lane.BATCH, model)
-        total.requests += requests
-        total.input_tokens += tokens[0]
-        total.output_tokens += tokens[1]
-        total.realtime += costs.realtime_likely
-        total.floor += costs.floor
-        total.likely += costs.likely
-        total.ceiling += costs.ceiling
-        each_ceiling = -(-costs.ceiling // requests)
-        if first:
+        shares = [(False, requests)]
+        if (kind, provider, model) not in self.kinds:
             # One of them is tried in real time; which is not known yet, so its share is an average.
-            share = self._sum(Lane.REALTIME, model)
-            extra_likely = (costs.realtime_likely - costs.likely) // requests
-            extra_ceiling = -(-(costs.realtime_ceiling - costs.ceiling) // requests)
-            total.requests -= 1
-            share.requests += 1
-            share.likely += extra_likely
-            share.ceiling += extra_ceiling
-            each_ceiling += extra_ceiling
-        self.largest_ceiling = max(self.largest_ceiling, each_ceiling)
+            self.kinds[kind, provider, model] = None
+            self.largest_first = max(self.largest_first, costs.realtime.ceiling)
+            shares = [(True, 1), (False, requests - 1)]
+        for first, count in shares:
+            if count:
+                total = self._sum(provider, model, costs, first=first)
+                total.requests += count
+                total.input_tokens += tokens[0] * count
+                total.output_tokens += tokens[1] * count
+                self._add_costs(total, costs, count)
+
+    def total(self, lane: Lane) -> Cost:
+        """Sum up what everything costs when it goes out on a lane, first requests in real time."""
+        sums = [
+            total.lanes[Lane.REALTIME if way.first else _lane_of(way, lane)] for way, total in self.sums.items()
+        ]
+        return Cost(
+            floor=sum(each[0] for each in sums), likely=sum(each[1] for each in sums), ceiling=sum(each[2] for each in sums)
+        )
+
+    @property
+    def requests(self) -> int:
+        """How many requests there are, later waves included."""
+        return sum(total.requests for total in self.sums.values())
 
     def plan(self, head: "Head", *, wave_exact: int, warnings: Sequence[str]) -> Plan:
         """Close the draft. Waves below ``wave_exact`` have exact bodies."""
-        lines = tuple(self._line(route, model, total) for (route, model), total in sorted(self.sums.items()))
-        likely = sum(line.cost_likely for line in lines)
-        ceiling = sum(line.cost_ceiling for line in lines)
-        floor = sum(line.cost_floor for line in lines)
+        lane = Lane(head.route)
+        lines = self._lines(lane)
+        total = self.total(lane)
+        floor, likely, ceiling = total.floor, total.likely, total.ceiling
         made = Plan(
             plan_id=head.plan_id,
             title=head.title,
             workload=head.workload,
             source=head.source,
             source_digest=head.source_digest,
-            provider=self.provider,
+            provider=" ".join(sorted({way.provider for way in self.sums})),
             created_at=head.created_at,
             prices_on=self.day,
             simulated=head.simulated,
-            requests=sum(line.requests for line in lines),
+            requests=self.requests,
             lines=lines,
             waves=tuple(
                 WaveLine(wave=wave, requests=sum(kinds.values()), kinds=kinds, exact=wave < wave_exact)
@@ -255,46 +328,94 @@ class Draft:
             cost_high=head.high_of(Nanos(likely), Nanos(ceiling)),
             cost_ceiling=Nanos(ceiling),
             realtime_likely=Nanos(sum(line.realtime_likely for line in lines)),
-            largest_ceiling=Nanos(self.largest_ceiling),
+            largest_ceiling=Nanos(max(self.largest_first, self.largest.get(lane, 0))),
             basis_input=head.basis_input,
             basis_output=head.basis_output,
             long_prompts=tuple(self.long_prompts),
             long_prompts_count=self.long_prompts_count,
             near_threshold_count=self.near_count,
-            prices=self._prices(),
+            prices=self._prices(lane),
             turnaround=head.turnaround,
             warnings=tuple(warnings),
+            route=head.route,
+            route_reason=head.route_reason,
+            deadline_at=head.deadline_at,
+            hasten_at=head.hasten_at,
+            ready_half=head.ready_half,
+            ready_nine_in_ten=head.ready_nine_in_ten,
+            ready_basis=head.ready_basis,
+            misses=head.misses,
             blocked=head.blocked,
         )
         return replace(made, digest=digest(made))
 
-    def _sum(self, route: str, model: str) -> _Sum:
-        found = self.sums.get((route, model))
+    def _sum(self, provider: str, model: str, costs: Costs, *, first: bool) -> _Sum:
+        way = _Way(
+            provider=provider, model=model, first=first, batch=costs.batch is not None, windows=bool(costs.windows)
+        )
+        found = self.sums.get(way)
         if found is None:
-            found = self.sums[route, model] = _Sum()
+            found = self.sums[way] = _Sum()
         return found
 
-    def _line(self, route: str, model: str, total: _Sum) -> Line:
+    def _add_costs(self, total: _Sum, costs: Costs, count: int = 1) -> None:
+        """Add a request's costs on every lane, or those of ``count`` like it."""
+        for lane in (Lane.BATCH, Lane.REALTIME, *self.windows):
+            cost = costs.on(lane)
+            self.largest[lane] = max(self.largest.get(lane, 0), cost.ceiling)
+            if count != 1:
+                cost = Cost(floor=cost.floor * count, likely=cost.likely * count, ceiling=cost.ceiling * count)
+            total.add(lane, cost)
+
+    def _lines(self, lane: Lane) -> tuple[Line, ...]:
+        """Write the lines: ways that differ only in what they might have done are one."""
+        merged: dict[tuple[str, str, str], tuple[_Sum, Lane]] = {}
+        for way, total in self.sums.items():
+            route = Lane.REALTIME if way.first else _lane_of(way, lane)
+            into, _ = merged.setdefault((route.value, way.provider, way.model), (_Sum(), route))
+            into.requests += total.requests
+            into.input_tokens += total.input_tokens
+            into.output_tokens += total.output_tokens
+            into.wire_bytes += total.wire_bytes
+            for each, sums in total.lanes.items():
+                into.add(each, Cost(floor=sums[0], likely=sums[1], ceiling=sums[2]))
+        return tuple(
+            self._line(route, provider, model, total)
+            for (_, provider, model), (total, route) in sorted(merged.items(), key=lambda item: item[0])
+        )
+
+    def _line(self, route: Lane, provider: str, model: str, total: _Sum) -> Line:
         parts = 0
-        if route == Lane.BATCH and total.requests:
-            parts = max(-(-total.requests // self.batch_requests_max), -(-total.wire_bytes // self.batch_bytes_max), 1)
+        if route is Lane.BATCH and total.requests:
+            requests_max, bytes_max = self.batch_limits[provider]
+            parts = max(-(-total.requests // requests_max), -(-total.wire_bytes // bytes_max), 1)
+        floor, likely, ceiling = total.lanes[route]
         return Line(
-            route=str(route),
+            route=route.value,
+            provider=provider,
             model=model,
             requests=total.requests,
             input_tokens=total.input_tokens,
             output_tokens=total.output_tokens,
-            cost_floor=Nanos(total.floor),
-            cost_likely=Nanos(total.likely),
-            cost_ceiling=Nanos(total.ceiling),
-            realtime_likely=Nanos(total.realtime),
+            cost_floor=Nanos(floor),
+            cost_likely=Nanos(likely),
+            cost_ceiling=Nanos(ceiling),
+            realtime_likely=Nanos(total.lanes[Lane.REALTIME][1]),
             parts=parts,
         )
 
     def _long_prompt(
-        self, key: RequestKey, model: str, lane: Lane, tokens_in: TokenRange, tokens_out: TokenRange
+        self,
+        key: RequestKey,
+        provider: str,
+        model: str,
+        costs: Costs,
+        tokens_in: TokenRange,
+        tokens_out: TokenRange,
     ) -> None:
-        sheet = self.catalog.sheet(self.provider, model, lane, self.day)
+        """Note a prompt beyond a threshold with the dollars that this adds, on the cheapest lane it may take."""
+        lane = Lane.REALTIME if costs.batch is None else Lane.BATCH
+        sheet = self.catalog.sheet(provider, model, lane, self.day)
         for threshold in sheet.thresholds:
             if tokens_in.likely > threshold:
                 self.long_prompts_count += 1
@@ -314,28 +435,33 @@ class Draft:
             elif tokens_in.likely * NEAR_THRESHOLD[1] > threshold * NEAR_THRESHOLD[0]:
                 self.near_count += 1
 
-    def _prices(self) -> tuple[PriceUsed, ...]:
+    def _prices(self, lane: Lane) -> tuple[PriceUsed, ...]:
+        """List the price sheets that the plan rests on: of the lane taken, and of real time, which is what may be left."""
         used: list[PriceUsed] = []
-        for model in sorted({model for _, model in self.sums}):
-            for lane in Lane:
-                sheet = self.catalog.sheet(self.provider, model, lane, self.day)
+        for provider, model in sorted({(way.provider, way.model) for way in self.sums}):
+            ways = [way for way in self.sums if (way.provider, way.model) == (provider, model)]
+            lanes = {Lane.REALTIME, *(_lane_of(way, lane) for way in ways)}
+            for each in (each for each in Lane if each in lanes):
+                sheet = self.catalog.sheet(provider, model, each, self.day)
                 sources = sorted({f"{row.source}, checked {row.checked_on}" for row in sheet.rows})
                 used.append(
-                    PriceUsed(model=model, lane=lane, day=self.day, digest=sheet.digest(), sources=tuple(sources))
+                    PriceUsed(
+                        provider=provider,
+                        model=model,
+                        lane=each,
+                        day=self.day,
+                        digest=sheet.digest(),
+                        sources=tuple(sources),
+                    )
                 )
         return tuple(used)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """What one request, or the sum of some, costs on both lanes, in nano-dollars."""
-
-    floor: int
-    likely: int
-    ceiling: int
-    realtime_floor: int
-    realtime_likely: int
-    realtime_ceiling: int
+def _lane_of(way: _Way, wanted: Lane) -> Lane:
+    """Give the lane that a way takes: the wanted one where it may, else the next dearer."""
+    if wanted in (Lane.WINDOW_2H, Lane.WINDOW_8H) and not way.windows:
+        wanted = Lane.BATCH
+    return Lane.REALTIME if wanted is Lane.BATCH and not way.batch else wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,6 +481,14 @@ class Head:
     turnaround: Turnaround | None
     basis_input: Basis
     basis_output: Basis
+    route: str = "batch"
+    route_reason: str = ""
+    deadline_at: datetime | None = None
+    hasten_at: datetime | None = None
+    ready_half: timedelta | None = None
+    ready_nine_in_ten: timedelta | None = None
+    ready_basis: str = ""
+    misses: bool = False
     blocked: str = ""
     spread: int | None = None
 
@@ -388,7 +522,7 @@ def price_changes(plan: Plan, catalog: Catalog, today: date) -> tuple[str, ...]:
     changed: list[str] = []
     for used in plan.prices:
         try:
-            sheet = catalog.sheet(plan.provider, used.model, Lane(used.lane), today)
+            sheet = catalog.sheet(used.provider, used.model, Lane(used.lane), today)
         except PriceUnknown as error:
             changed.append(f"{used.model} ({used.lane}) has no price on {today}: {error.message}")
             continue

@@ -4,8 +4,8 @@ The same road for the first wave, at plan time, and for every later one. A wave 
 was broken off is dropped and made again. Memory is flat: a block of rows at a time.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Protocol
 
@@ -13,11 +13,11 @@ from lowtide import points
 from lowtide.catalog import Catalog, Lane, Model
 from lowtide.errors import PriceUnknown, Problem
 from lowtide.estimate import OutputHistory, TokenRange, estimate_input, estimate_output
-from lowtide.plan import Costs
+from lowtide.plan import Cost, Costs
 from lowtide.providers import BodyFacts, Codec
 from lowtide.request import KEY_LENGTH_MAX, Native, Request, RequestKey
 from lowtide.store import Store, Transaction, plans
-from lowtide.store.plans import NewRequest
+from lowtide.store.plans import Lot, NewRequest
 from lowtide.store.segments import SegmentWriter
 
 BLOCK = 1000
@@ -30,6 +30,7 @@ class Weighed:
     """A request with its body as bytes, its tokens and its costs."""
 
     request: Request
+    lot: Lot
     params: bytes
     facts: BodyFacts
     tokens_in: TokenRange
@@ -41,13 +42,18 @@ class Scales:
     """Weighs and prices bodies by the prices of one day. Pure but for what it remembers."""
 
     def __init__(
-        self, codec: Codec, catalog: Catalog, day: date, history: dict[str, OutputHistory] | None = None
+        self,
+        codecs: Mapping[str, Codec],
+        catalog: Catalog,
+        day: date,
+        history: Mapping[str, OutputHistory] | None = None,
     ) -> None:
-        self.codec = codec
+        self.codecs = codecs
         self.catalog = catalog
         self.day = day
         self._history = history or {}
-        self._models: dict[str, Model | None] = {}
+        self._models: dict[tuple[str, str], Model | None] = {}
+        self._sellers: dict[str, str] = {}
 
     def weigh(self, request: Request) -> Weighed | tuple[Problem, ...]:
         """Encode, weigh and price one request, or say all that is wrong with it."""
@@ -56,17 +62,22 @@ class Scales:
             return (
                 Problem(where=where, what=f"the key is longer than {KEY_LENGTH_MAX} characters", hint="shorten it"),
             )
+        provider = request.provider or self.seller(request.model)
+        codec = self.codecs.get(provider)
+        if codec is None:
+            known = f"there are {', '.join(sorted(self.codecs))}"
+            return (Problem(where=where, what=f"no provider is called {provider!r}", hint=known),)
         if isinstance(request.body, Native):
             params, endpoint = request.body.params, request.body.endpoint
         else:
-            params = self.codec.encode(model=request.model, body=request.body)
-            endpoint = self.codec.neutral_endpoint
-        facts = self.codec.read_body(params, endpoint)
+            params = codec.encode(model=request.model, body=request.body)
+            endpoint = codec.neutral_endpoint
+        facts = codec.read_body(params, endpoint)
         if isinstance(facts, tuple):
             return tuple(Problem(where=where, what=what) for what in facts)
-        model = self._model(facts.model)
+        model = self._model(provider, facts.model)
         if model is None:
-            return (_unknown_model(where, facts.model),)
+            return (_unknown_model(where, provider, facts.model),)
         if facts.max_output_tokens > (model.batch_output_tokens_max or model.output_tokens_max):
             limit = model.batch_output_tokens_max or model.output_tokens_max
             what = f"max_tokens {facts.max_output_tokens} is over the {limit} that {facts.model} can write"
@@ -77,32 +88,66 @@ class Scales:
             return (Problem(where=where, what=what, hint="divide the request or take a model with a larger context"),)
         tokens_out = estimate_output(facts.max_output_tokens, self._history.get(request.kind))
         try:
-            costs = self.costs(facts, tokens_in, tokens_out)
+            costs = self.costs(codec, facts, tokens_in, tokens_out)
         except PriceUnknown as error:
             return (Problem(where=where, what=error.message, hint=error.hint),)
+        one_model = codec.batch_limits is None or codec.batch_limits.one_model
         return Weighed(
-            request=request, params=params, facts=facts, tokens_in=tokens_in, tokens_out=tokens_out, costs=costs
+            request=request,
+            lot=Lot(provider=provider, model=facts.model if one_model else "", endpoint=endpoint),
+            params=params,
+            facts=facts,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            costs=costs,
         )
 
-    def costs(self, facts: BodyFacts, tokens_in: TokenRange, tokens_out: TokenRange) -> Costs:
-        """Price one request on both lanes. Raises: PriceUnknown."""
-        batch = self.catalog.sheet(self.codec.provider, facts.model, Lane.BATCH, self.day)
-        realtime = self.catalog.sheet(self.codec.provider, facts.model, Lane.REALTIME, self.day)
-        write = facts.dearest_write
-        most_in, most_out = tokens_in.ceiling, tokens_out.ceiling
-        return Costs(
-            floor=batch.likely_nanos(tokens_in.floor, tokens_out.floor),
-            likely=batch.likely_nanos(tokens_in.likely, tokens_out.likely),
-            ceiling=batch.ceiling_nanos(most_in, most_out, dearest_write=write, us_only=facts.us_only),
-            realtime_floor=realtime.likely_nanos(tokens_in.floor, tokens_out.floor),
-            realtime_likely=realtime.likely_nanos(tokens_in.likely, tokens_out.likely),
-            realtime_ceiling=realtime.ceiling_nanos(most_in, most_out, dearest_write=write, us_only=facts.us_only),
+    def seller(self, model: str) -> str:
+        """Name the provider that is asked for a model: the first by whom it is sold, else the first of all."""
+        found = self._sellers.get(model)
+        if found is None:
+            sellers = [name for name in self.codecs if self._model(name, model) is not None]
+            found = self._sellers[model] = sellers[0] if sellers else next(iter(self.codecs))
+        return found
+
+    def costs(self, codec: Codec, facts: BodyFacts, tokens_in: TokenRange, tokens_out: TokenRange) -> Costs:
+        """Price one request on every lane it may be bought on. Raises: PriceUnknown."""
+        batch = None
+        if codec.batch_limits is not None and self._model(codec.provider, facts.model).batch:  # type: ignore[union-attr]
+            batch = self._cost(codec.provider, facts, Lane.BATCH, tokens_in, tokens_out)
+        realtime = self._cost(codec.provider, facts, facts.lane, tokens_in, tokens_out)
+        if facts.dearest_lane is not facts.lane:
+            try:
+                most = self._cost(codec.provider, facts, facts.dearest_lane, tokens_in, tokens_out).ceiling
+            except PriceUnknown:  # a lane that is not sold for this model: nobody is served on it
+                most = realtime.ceiling
+            realtime = replace(realtime, ceiling=max(realtime.ceiling, most))
+        windows: dict[Lane, Cost] = {}
+        if facts.windows:
+            for lane in codec.windows:
+                try:
+                    windows[lane] = self._cost(codec.provider, facts, lane, tokens_in, tokens_out)
+                except PriceUnknown:
+                    continue  # not sold for this model
+        return Costs(realtime=realtime, batch=batch, windows=windows)
+
+    def _cost(
+        self, provider: str, facts: BodyFacts, lane: Lane, tokens_in: TokenRange, tokens_out: TokenRange
+    ) -> Cost:
+        sheet = self.catalog.sheet(provider, facts.model, lane, self.day)
+        return Cost(
+            floor=sheet.likely_nanos(tokens_in.floor, tokens_out.floor),
+            likely=sheet.likely_nanos(tokens_in.likely, tokens_out.likely),
+            ceiling=sheet.ceiling_nanos(
+                tokens_in.ceiling, tokens_out.ceiling, dearest_write=facts.dearest_write, us_only=facts.us_only
+            ),
         )
 
-    def _model(self, name: str) -> Model | None:
-        if name not in self._models:
-            self._models[name] = self.catalog.model(self.codec.provider, name)
-        return self._models[name]
+    def _model(self, provider: str, name: str) -> Model | None:
+        key = (provider, name)
+        if key not in self._models:
+            self._models[key] = self.catalog.model(provider, name)
+        return self._models[key]
 
 
 class Listener(Protocol):
@@ -119,7 +164,8 @@ class Spooled:
 
     first_seq: int
     next_seq: int
-    kinds: dict[tuple[str, str], None] = field(default_factory=dict)
+    kinds: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    lots: dict[Lot, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     problems_count: int = 0
 
@@ -142,12 +188,15 @@ def spool(
     now: datetime,
     gaps: "GapsOf | None" = None,
     listener: Listener | None = None,
+    lots: Mapping[Lot, int] | None = None,
 ) -> Spooled:
     """Write a wave's bodies and rows. The caller seals it (or drops the plan when there are problems).
 
+    ``lots`` are those of earlier waves.
+
     With a problem nothing more is written, but everything is still read, so that all problems are known.
     """
-    made = Spooled(first_seq=first_seq, next_seq=first_seq)
+    made = Spooled(first_seq=first_seq, next_seq=first_seq, lots=dict(lots or {}))
     segment: SegmentWriter | None = None
     block: list[tuple[Weighed, NewRequest]] = []
     block_bytes = 0
@@ -164,8 +213,12 @@ def spool(
                 model=weighed.facts.model,
                 body_at=segment.append(weighed.params),
                 body_bytes=len(weighed.params),
-                likely=weighed.costs.likely,
-                ceiling=weighed.costs.ceiling,
+                lot=made.lots.setdefault(weighed.lot, len(made.lots)),
+                input_tokens=weighed.tokens_in.likely,
+                output_tokens=weighed.tokens_out.ceiling,
+                likely=weighed.costs.cheapest.likely,
+                ceiling=weighed.costs.cheapest.ceiling,
+                realtime=weighed.costs.dearest_ceiling,
                 gaps="" if gaps is None else "\n".join(gaps(request)),
             )
             block.append((weighed, row))
@@ -198,6 +251,7 @@ def seal(tx: Transaction, plan_id: str, wave: int, made: Spooled) -> None:
     """Say that a wave is whole."""
     plans.insert_wave(tx, plan_id, wave, first_seq=made.first_seq, last_seq=made.next_seq - 1)
     plans.add_kinds(tx, plan_id, list(made.kinds))
+    plans.add_lots(tx, plan_id, made.lots, packed_seq=made.first_seq - 1)
 
 
 def _weighed(scales: Scales, requests: Iterable[Request | Problem], made: Spooled) -> Iterator[Weighed]:
@@ -230,14 +284,14 @@ def _write_block(
             what = f"the key {row.key!r} was used before"
             made.problem(Problem(where=weighed.request.source or row.key, what=what, hint="keys must be unique"))
             continue
-        made.kinds[row.kind, row.model] = None
+        made.kinds[row.kind, weighed.lot.provider, row.model] = None
         if listener is not None:
             listener(weighed)
 
 
-def _unknown_model(where: str, model: str) -> Problem:
+def _unknown_model(where: str, provider: str, model: str) -> Problem:
     return Problem(
         where=where,
-        what=f"no model {model!r} is known, so its price is unknown",
+        what=f"no model {model!r} of {provider} is known, so its price is unknown",
         hint="lowtide prices lists the models; add your own model and price in a price file",
     )

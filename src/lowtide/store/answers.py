@@ -35,6 +35,7 @@ class Finished:
     usage: Usage
     cost: Nanos
     route: str
+    provider: str
     at: datetime | None
 
 
@@ -77,11 +78,14 @@ _FINISHED = select(
     ATTEMPTS.c.cache_read_tokens,
     ATTEMPTS.c.cache_write_5m_tokens,
     ATTEMPTS.c.cache_write_1h_tokens,
+    ATTEMPTS.c.cache_write_30m_tokens,
+    ATTEMPTS.c.cache_write_12h_tokens,
     ATTEMPTS.c.output_tokens,
     ATTEMPTS.c.reasoning_tokens,
     ATTEMPTS.c.cost_nanos,
     ATTEMPTS.c.at,
     SHARDS.c.route,
+    SHARDS.c.provider,
 ).select_from(
     REQUESTS.outerjoin(
         ATTEMPTS, and_(ATTEMPTS.c.shard_id == REQUESTS.c.shard_id, ATTEMPTS.c.ordinal == REQUESTS.c.ordinal)
@@ -226,9 +230,12 @@ def _finished(row: Any) -> Finished:  # noqa: ANN401 a row of many columns
             cache_read_tokens=row.cache_read_tokens or 0,
             cache_write_5m_tokens=row.cache_write_5m_tokens or 0,
             cache_write_1h_tokens=row.cache_write_1h_tokens or 0,
+            cache_write_30m_tokens=row.cache_write_30m_tokens or 0,
+            cache_write_12h_tokens=row.cache_write_12h_tokens or 0,
             reasoning_tokens=row.reasoning_tokens or 0,
         ),
         cost=Nanos(row.cost_nanos or 0),
         route=row.route or "",
+        provider=row.provider or "",
         at=row.at,
     )

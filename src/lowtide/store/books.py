@@ -180,9 +180,18 @@ def book_bought(
 
 
 def release(
-    tx: Transaction, hold_id: int, *, at: datetime, keep: Nanos = ZERO, keep_reason: Reason | None = None
+    tx: Transaction,
+    hold_id: int,
+    *,
+    at: datetime,
+    keep: Nanos = ZERO,
+    keep_reason: Reason | None = None,
+    keep_empty: bool = False,
 ) -> Nanos:
-    """Give back what a hold still has but for ``keep``, which stays held under ``keep_reason``. Gives the amount."""
+    """Give back what a hold still has but for ``keep``, which stays held under ``keep_reason``. Gives the amount.
+
+    ``keep_empty``: a hold with nothing left stays, for settlements that are still to come.
+    """
     found = find_hold(tx, hold_id)
     if found is None:
         return ZERO
@@ -205,11 +214,36 @@ def release(
         _move(tx, account, found.counter_account, held=Nanos(-amount), spent=ZERO)
     if keep_reason is not None:
         tx.execute(HOLDS.update().where(HOLDS.c.hold_id == hold_id).values(reason=keep_reason))
-    if booked.hold.remaining:
+    if booked.hold.remaining or keep_empty:
         _write_hold(tx, booked.hold)
     else:
         tx.execute(HOLDS.delete().where(HOLDS.c.hold_id == hold_id))
     return amount
+
+
+def split(
+    tx: Transaction,
+    hold_id: int,
+    amount: Nanos,
+    *,
+    payer: AccountId,
+    payee: AccountId,
+    reason: Reason,
+    shard_id: str,
+    at: datetime,
+) -> HoldId:
+    """Give a part of a hold a hold of its own, under its own name: released and reserved again at once.
+
+    Where the hold has less left (it should not), the part is reserved whole all the same: it may be money.
+    """
+    found = find_hold(tx, hold_id)
+    if found is not None:
+        release(tx, hold_id, at=at, keep=Nanos(max(0, found.hold.remaining - amount)), keep_empty=True)
+    part = reserve(
+        tx, payer=payer, payee=payee, amount=amount, reason=reason, shard_id=shard_id, at=at, over_limit=True
+    )
+    assert part is not None, "no limit is asked"
+    return part
 
 
 def find_hold(tx: Transaction, hold_id: int) -> OpenHold | None:

@@ -1,7 +1,7 @@
 """Plans, their first wave and their requests as they are made. One statement a function."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,9 @@ import zstandard
 from sqlalchemy import Row, delete, func, select
 
 from lowtide.dispatch import PlanId
+from lowtide.request import Endpoint
 from lowtide.store import Store, Transaction
-from lowtide.store.schema import KINDS, PLANS, REQUESTS, RUNS, WAVES
+from lowtide.store.schema import KINDS, LOTS, PLANS, REQUESTS, RUNS, WAVES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,11 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRequest:
-    """One row of a wave being made. ``body_at`` is the place of its body; money in nano-dollars on the batch lane."""
+    """One row of a wave being made. ``body_at`` is the place of its body; money in nano-dollars.
+
+    ``likely`` and ``ceiling`` are for the batch lane, ``realtime`` is the ceiling on every other one. ``input_tokens`` are
+    likely, ``output_tokens`` the limit.
+    """
 
     seq: int
     wave: int
@@ -45,7 +50,22 @@ class NewRequest:
     body_bytes: int
     likely: int
     ceiling: int
+    realtime: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    lot: int = 0
     gaps: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """Requests that may share a batch: of one provider and endpoint, one model where it wants that, one cached prefix."""
+
+    provider: str
+    model: str
+    endpoint: Endpoint
+    prefix: str = ""
+    cache: str = ""
 
 
 def insert_plan(tx: Transaction, row: PlanRow, *, sealed: bool) -> None:
@@ -83,7 +103,7 @@ def _plan(row: Row[Any]) -> PlanRow:
 def drop_plan(tx: Transaction, plan_id: str) -> None:
     """Forget a plan that never became a run."""
     assert tx.execute(select(RUNS.c.run_id).where(RUNS.c.plan_id == plan_id)).first() is None
-    for table in (REQUESTS, WAVES, KINDS, PLANS):
+    for table in (REQUESTS, WAVES, KINDS, LOTS, PLANS):
         tx.execute(delete(table).where(table.c.plan_id == plan_id))
 
 
@@ -96,8 +116,9 @@ def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[
     """Write a block of requests; gives those whose key the plan has already (nothing is written for them)."""
     written = store.bulk(
         tx,
-        "insert into requests (plan_id, seq, wave, key, kind, model, state, body_at, body_bytes, likely_nanos,"
-        " ceiling_nanos, gaps) values (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)"
+        "insert into requests (plan_id, seq, wave, key, kind, model, state, body_at, body_bytes, lot, input_tokens,"
+        " output_tokens, likely_nanos, ceiling_nanos, realtime_nanos, gaps)"
+        " values (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " on conflict (plan_id, key) do nothing",
         [
             (
@@ -109,8 +130,12 @@ def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[
                 row.model,
                 row.body_at,
                 row.body_bytes,
+                row.lot,
+                row.input_tokens,
+                row.output_tokens,
                 row.likely,
                 row.ceiling,
+                row.realtime,
                 row.gaps,
             )
             for row in rows
@@ -149,12 +174,43 @@ def last_seq(tx: Transaction, plan_id: str) -> int:
     return -1 if found is None else int(found)
 
 
-def add_kinds(tx: Transaction, plan_id: str, kinds: Sequence[tuple[str, str]]) -> None:
-    """Note the (kind, model) pairs of a wave; those known already stay as they are."""
-    known = set(tx.execute(select(KINDS.c.kind, KINDS.c.model).where(KINDS.c.plan_id == plan_id)))
-    for kind, model in kinds:
-        if (kind, model) not in known:
-            tx.execute(KINDS.insert().values(plan_id=plan_id, kind=kind, model=model, passed=False, refusals=0))
+def add_kinds(tx: Transaction, plan_id: str, kinds: Sequence[tuple[str, str, str]]) -> None:
+    """Note the (kind, provider, model) of a wave; those known already stay as they are."""
+    known = set(tx.execute(select(KINDS.c.kind, KINDS.c.provider, KINDS.c.model).where(KINDS.c.plan_id == plan_id)))
+    for kind, provider, model in kinds:
+        if (kind, provider, model) not in known:
+            row = {"kind": kind, "provider": provider, "model": model, "passed": False, "refusals": 0}
+            tx.execute(KINDS.insert().values(plan_id=plan_id, **row))
+
+
+def lots(tx: Transaction, plan_id: str) -> dict[Lot, int]:
+    """Read the lots of a plan with their numbers."""
+    rows = tx.execute(select(LOTS).where(LOTS.c.plan_id == plan_id).order_by(LOTS.c.lot))
+    return {
+        Lot(
+            provider=row.provider,
+            model=row.model,
+            endpoint=Endpoint(row.endpoint),
+            prefix=row.prefix,
+            cache=row.cache,
+        ): row.lot
+        for row in rows
+    }
+
+
+def add_lots(tx: Transaction, plan_id: str, found: Mapping[Lot, int], *, packed_seq: int = -1) -> None:
+    """Note the lots of a wave; those known already stay as they are."""
+    known = lots(tx, plan_id)
+    for lot, number in found.items():
+        if lot not in known:
+            values = {name: getattr(lot, name) for name in Lot.__slots__}
+            tx.execute(LOTS.insert().values(plan_id=plan_id, lot=number, packed_seq=packed_seq, **values))
+
+
+def set_routes(tx: Transaction, plan_id: str, routes: Mapping[int, str]) -> None:
+    """Say how what waits of each lot goes out."""
+    for lot, route in routes.items():
+        tx.execute(LOTS.update().where(LOTS.c.plan_id == plan_id, LOTS.c.lot == lot).values(route=route))
 
 
 def request_sources(tx: Transaction, plan_id: str, wave: int) -> Iterator[tuple[str, int]]:

@@ -1,18 +1,29 @@
 """Runs, their leases, the door to the provider, and what dispatch must know of them. One statement a function."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Row, and_, func, literal_column, or_, select
 
-from lowtide.attempt import AttemptState
+from lowtide.attempt import AttemptState, CallState
 from lowtide.batch import UNCONFIRMED, BatchState
-from lowtide.dispatch import OPEN_RUNS, BatchId, KnownBatch, KnownDoor, KnownShard, PlanId, Role, RunId, RunState
+from lowtide.dispatch import (
+    OPEN_RUNS,
+    BatchId,
+    KnownBatch,
+    KnownCall,
+    KnownDoor,
+    KnownShard,
+    PlanId,
+    Role,
+    RunId,
+    RunState,
+)
 from lowtide.packing import ShardId
 from lowtide.store import Transaction, insert_missing, worker_is_dead
-from lowtide.store.schema import BATCHES, DOORS, EVENTS, KINDS, PLANS, REQUESTS, RUNS, SHARDS, WAVES
+from lowtide.store.schema import ATTEMPTS, BATCHES, CALLS, DOORS, EVENTS, KINDS, LOTS, PLANS, REQUESTS, RUNS, SHARDS, WAVES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +36,12 @@ class RunRow:
     reason: str
     wave: int
     waves: int
-    packed_seq: int
     sealed_seq: int
+    route: str
+    deadline_at: datetime | None
+    hasten_at: datetime | None
+    hastened: bool
+    doubts: str
     out: str
     credential: str
     title: str
@@ -54,7 +69,17 @@ _RUN = select(_SEALED, RUNS, PLANS.c.waves, PLANS.c.title, PLANS.c.workload, PLA
 
 
 def insert_run(
-    tx: Transaction, *, run_id: RunId, plan_id: PlanId, out: str, credential: str, created_at: datetime
+    tx: Transaction,
+    *,
+    run_id: RunId,
+    plan_id: PlanId,
+    out: str,
+    credential: str,
+    created_at: datetime,
+    route: str = "batch",
+    deadline_at: datetime | None = None,
+    hasten_at: datetime | None = None,
+    doubts: str = "resend",
 ) -> None:
     """Begin a run of a plan, whose first wave is whole."""
     tx.execute(
@@ -63,7 +88,11 @@ def insert_run(
             plan_id=plan_id,
             state=RunState.ACTIVE,
             wave=0,
-            packed_seq=-1,
+            route=route,
+            deadline_at=deadline_at,
+            hasten_at=hasten_at,
+            hastened=False,
+            doubts=doubts,
             out=out,
             credential=credential,
             created_at=created_at,
@@ -113,9 +142,21 @@ def set_wave(tx: Transaction, run_id: RunId, wave: int) -> None:
     tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(wave=wave))
 
 
-def set_packed(tx: Transaction, run_id: RunId, packed_seq: int) -> None:
-    """Say up to where every pending request is in a shard."""
-    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(packed_seq=packed_seq))
+def set_packed(tx: Transaction, plan_id: PlanId, lot: int, packed_seq: int) -> None:
+    """Say up to where every pending request of a lot is in a shard."""
+    where = (LOTS.c.plan_id == plan_id) & (LOTS.c.lot == lot)
+    tx.execute(LOTS.update().where(where).values(packed_seq=packed_seq))
+
+
+def set_route(tx: Transaction, run_id: RunId, route: str, hasten_at: datetime | None) -> None:
+    """Say how everything goes out that is in no shard yet, and when that is looked at again."""
+    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(route=route, hasten_at=hasten_at))
+
+
+def hasten(tx: Transaction, run_id: RunId, plan_id: PlanId) -> None:
+    """Let everything go out in real time from now on, and what is out come back."""
+    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(hastened=True, hasten_at=None))
+    tx.execute(LOTS.update().where(LOTS.c.plan_id == plan_id).values(route="realtime"))
 
 
 def claim(tx: Transaction, run: RunRow, *, worker: str, now: datetime, lease: timedelta) -> bool:
@@ -140,68 +181,93 @@ def let_go(tx: Transaction, worker: str) -> None:
     tx.execute(RUNS.update().where(RUNS.c.leased_by == worker).values(leased_by=None, leased_until=None))
 
 
-def holds_lease(tx: Transaction, run_id: RunId, worker: str) -> bool:
-    """Say whether the worker still holds the claim."""
-    return tx.execute(select(RUNS.c.leased_by).where(RUNS.c.run_id == run_id)).scalar() == worker
+def holds_lease(tx: Transaction, run_id: RunId, worker: str, state: RunState | None = None) -> bool:
+    """Say whether the worker still holds the claim, and (if asked) whether the run is in that state."""
+    row = tx.execute(select(RUNS.c.leased_by, RUNS.c.state).where(RUNS.c.run_id == run_id)).one_or_none()
+    return row is not None and row.leased_by == worker and (state is None or row.state == state)
 
 
-def known_shards(tx: Transaction, run: RunRow) -> tuple[KnownShard, ...]:
-    """Read the shards that are not over or not delivered, with their batches."""
+def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]] = ()) -> tuple[KnownShard, ...]:
+    """Read the shards that are not over or not delivered, with their batches and calls.
+
+    ``flying`` are the calls, by shard and ordinal, that this very process waits for: any other that is still ``sending``
+    lost its process.
+    """
     done = and_(
-        SHARDS.c.state.in_([AttemptState.LANDED, AttemptState.DROPPED, AttemptState.DOUBTFUL]),
+        SHARDS.c.state.in_([AttemptState.LANDED, AttemptState.DROPPED]),
         or_(SHARDS.c.delivered_at.is_not(None), SHARDS.c.state != AttemptState.LANDED),
     )
     open_batch = and_(BATCHES.c.role != Role.OURS, BATCHES.c.landed_at.is_(None))
     suspected = select(BATCHES.c.shard_id).where(open_batch, BATCHES.c.shard_id == SHARDS.c.shard_id).exists()
     shard_rows = tx.execute(
-        select(SHARDS.c.shard_id, SHARDS.c.route, SHARDS.c.state, SHARDS.c.delivered_at, SHARDS.c.next_at)
+        select(
+            SHARDS.c.shard_id,
+            SHARDS.c.provider,
+            SHARDS.c.route,
+            SHARDS.c.kind,
+            SHARDS.c.requests,
+            SHARDS.c.state,
+            SHARDS.c.delivered_at,
+        )
         .where(SHARDS.c.run_id == run.run_id, or_(~done, suspected))
         .order_by(SHARDS.c.created_at, SHARDS.c.shard_id)
     ).all()
+    if not shard_rows:
+        return ()
+    ids = [row.shard_id for row in shard_rows]
     batches: dict[str, list[KnownBatch]] = {}
-    if shard_rows:
-        ids = [row.shard_id for row in shard_rows]
-        for row in tx.execute(select(BATCHES).where(BATCHES.c.shard_id.in_(ids)).order_by(BATCHES.c.batch_id)):
-            batches.setdefault(row.shard_id, []).append(
-                KnownBatch(
-                    batch_id=BatchId(row.batch_id),
-                    role=Role(row.role),
-                    state=BatchState(row.state),
-                    provider_batch_id=row.provider_batch_id,
-                    creates=row.creates,
-                    verified=row.verified,
+    for row in tx.execute(select(BATCHES).where(BATCHES.c.shard_id.in_(ids)).order_by(BATCHES.c.batch_id)):
+        batches.setdefault(row.shard_id, []).append(
+            KnownBatch(
+                batch_id=BatchId(row.batch_id),
+                role=Role(row.role),
+                state=BatchState(row.state),
+                provider_batch_id=row.provider_batch_id,
+                creates=row.creates,
+                verified=row.verified,
+                cancel_asked=row.cancel_asked,
+                landed=row.landed_at is not None,
+                next_at=row.next_at,
+            )
+        )
+    calls: dict[str, list[KnownCall]] = {}
+    started: dict[str, int] = {}
+    for row in tx.execute(select(CALLS).where(CALLS.c.shard_id.in_(ids)).order_by(CALLS.c.shard_id, CALLS.c.ordinal)):
+        started[row.shard_id] = started.get(row.shard_id, 0) + 1
+        if row.state != CallState.DOUBTFUL:
+            calls.setdefault(row.shard_id, []).append(
+                KnownCall(
+                    ordinal=row.ordinal,
+                    state=CallState(row.state),
+                    lost=row.state == CallState.SENDING and (row.shard_id, row.ordinal) not in flying,
                     cancel_asked=row.cancel_asked,
-                    landed=row.landed_at is not None,
                     next_at=row.next_at,
                 )
             )
+    blocks = [row.shard_id for row in shard_rows if row.route != "batch"]
+    called = select(CALLS.c.ordinal).where(
+        CALLS.c.shard_id == ATTEMPTS.c.shard_id, CALLS.c.ordinal == ATTEMPTS.c.ordinal
+    )
+    query = select(ATTEMPTS.c.shard_id, func.count()).where(ATTEMPTS.c.shard_id.in_(blocks), ~called.exists())
+    landed = dict(tx.execute(query.group_by(ATTEMPTS.c.shard_id)).all()) if blocks else {}
     return tuple(
         KnownShard(
             shard_id=ShardId(row.shard_id),
+            provider=row.provider,
             route=row.route,
             state=AttemptState(row.state),
             delivered=row.delivered_at is not None,
-            next_at=row.next_at,
             batches=tuple(batches.get(row.shard_id, ())),
+            calls=tuple(calls.get(row.shard_id, ())),
+            unstarted=(
+                0
+                if row.route == "batch"
+                else row.requests - landed.get(row.shard_id, 0) - started.get(row.shard_id, 0)
+            ),
+            first=bool(row.kind) and row.route != "batch",
         )
         for row in shard_rows
     )
-
-
-def pending_count(tx: Transaction, run: RunRow) -> int:
-    """Count requests of made waves that were in no shard yet, as far as it matters (stops at the first thousand)."""
-    some = (
-        select(REQUESTS.c.seq)
-        .where(
-            REQUESTS.c.plan_id == run.plan_id,
-            REQUESTS.c.seq > run.packed_seq,
-            REQUESTS.c.seq <= run.sealed_seq,
-            REQUESTS.c.state == "pending",
-        )
-        .limit(1000)
-        .subquery()
-    )
-    return int(tx.execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def retrying_count(tx: Transaction, run: RunRow) -> int:
@@ -210,28 +276,21 @@ def retrying_count(tx: Transaction, run: RunRow) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def untested_kinds(tx: Transaction, plan_id: PlanId) -> list[tuple[str, str, int]]:
-    """List (kind, model, refusals) of kinds that no real-time answer has passed."""
-    query = select(KINDS.c.kind, KINDS.c.model, KINDS.c.refusals).where(KINDS.c.plan_id == plan_id, ~KINDS.c.passed)
-    return list(tx.execute(query.order_by(KINDS.c.kind, KINDS.c.model)))
+def untested_kinds(tx: Transaction, plan_id: PlanId) -> list[tuple[str, str, str, int]]:
+    """List (kind, provider, model, refusals) of kinds that no real-time answer has passed."""
+    query = select(KINDS.c.kind, KINDS.c.provider, KINDS.c.model, KINDS.c.refusals)
+    query = query.where(KINDS.c.plan_id == plan_id, ~KINDS.c.passed)
+    return list(tx.execute(query.order_by(KINDS.c.kind, KINDS.c.provider, KINDS.c.model)))
 
 
-def doubts_about(tx: Transaction, run_id: RunId, members: bytes) -> bool:
-    """Say whether a doubtful attempt at these very members stands."""
-    query = select(SHARDS.c.shard_id).where(
-        SHARDS.c.run_id == run_id, SHARDS.c.state == AttemptState.DOUBTFUL, SHARDS.c.members == members
-    )
-    return tx.execute(query).first() is not None
+def pass_kind(tx: Transaction, plan_id: PlanId, kind: str, provider: str, model: str) -> None:
+    """Say that a kind of body was answered."""
+    tx.execute(KINDS.update().where(_kind(plan_id, kind, provider, model)).values(passed=True))
 
 
-def pass_kind(tx: Transaction, plan_id: PlanId, kind: str, model: str) -> None:
-    """Say that a kind of body was answered, or that there is nothing of it to try."""
-    _kind(tx, plan_id, kind, model, passed=True)
-
-
-def refuse_kind(tx: Transaction, plan_id: PlanId, kind: str, model: str) -> None:
+def refuse_kind(tx: Transaction, plan_id: PlanId, kind: str, provider: str, model: str) -> None:
     """Count one more refusal of a kind of body."""
-    where = and_(KINDS.c.plan_id == plan_id, KINDS.c.kind == kind, KINDS.c.model == model)
+    where = _kind(plan_id, kind, provider, model)
     tx.execute(KINDS.update().where(where).values(refusals=KINDS.c.refusals + 1))
 
 
@@ -240,9 +299,10 @@ def forget_refusals(tx: Transaction, plan_id: PlanId) -> None:
     tx.execute(KINDS.update().where(KINDS.c.plan_id == plan_id, ~KINDS.c.passed).values(refusals=0))
 
 
-def _kind(tx: Transaction, plan_id: PlanId, kind: str, model: str, *, passed: bool) -> None:
-    where = and_(KINDS.c.plan_id == plan_id, KINDS.c.kind == kind, KINDS.c.model == model)
-    tx.execute(KINDS.update().where(where).values(passed=passed))
+def _kind(plan_id: PlanId, kind: str, provider: str, model: str) -> ColumnElement[bool]:
+    return and_(
+        KINDS.c.plan_id == plan_id, KINDS.c.kind == kind, KINDS.c.provider == provider, KINDS.c.model == model
+    )
 
 
 def wave_span(tx: Transaction, plan_id: PlanId, wave: int) -> tuple[int, int] | None:
@@ -287,6 +347,7 @@ def known_door(tx: Transaction, provider: str) -> KnownDoor:
     return KnownDoor(
         unconfirmed_batch=None if row is None or row.unconfirmed_batch is None else BatchId(row.unconfirmed_batch),
         backoff_until=None if row is None else row.backoff_until,
+        full_until=None if row is None else row.full_until,
         queued_requests=int(queued),
     )
 
@@ -318,6 +379,11 @@ def stay_away(tx: Transaction, provider: str, until: datetime) -> None:
     tx.execute(
         DOORS.update().where(DOORS.c.provider == provider).values(backoff_until=until, failures=DOORS.c.failures + 1)
     )
+
+
+def say_full(tx: Transaction, provider: str, until: datetime) -> None:
+    """Note that the provider's queue of batches is full: nothing is created before ``until``."""
+    tx.execute(DOORS.update().where(DOORS.c.provider == provider).values(full_until=until))
 
 
 def door_failures(tx: Transaction, provider: str) -> int:

@@ -79,7 +79,7 @@ PLANS = Table(
     Column("source", Text, nullable=False),
     Column("source_digest", String(64), nullable=False),
     Column("model", Text, nullable=False),
-    Column("provider", String(40), nullable=False),
+    Column("provider", Text, nullable=False),  # every provider that it asks, space between
     Column("digest", String(64), nullable=False),
     Column("figures", LargeBinary, nullable=False),  # the plan as it was shown, JSON
     Column("scope", LargeBinary, nullable=False),  # what later waves and delivery need, zstd
@@ -96,7 +96,11 @@ RUNS = Table(
     Column("state", String(12), nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("wave", Integer, nullable=False),
-    Column("packed_seq", BigInteger, nullable=False),  # every pending request up to here is in a shard
+    Column("route", String(10), nullable=False),  # of whatever was in no shard yet
+    Column("deadline_at", Instant),
+    Column("hastened", Boolean, nullable=False),  # what was out was called back, to go out in real time
+    Column("hasten_at", Instant),  # the last safe moment to move what is out to real time
+    Column("doubts", String(10), nullable=False, server_default="resend"),  # what becomes of a lost real-time reply
     Column("out", Text, nullable=False, server_default=""),
     Column("credential", Text, nullable=False, server_default=""),
     Column("retry_round", Integer, nullable=False, server_default="0"),
@@ -105,6 +109,8 @@ RUNS = Table(
     Column("leased_by", String(40)),
     Column("leased_until", Instant),
     _one_of("state", "active", "paused", "canceling", "done", "failed", "canceled"),
+    _one_of("route", "batch", "realtime", "2h", "8h"),
+    _one_of("doubts", "resend", "wait"),
 )
 
 WAVES = Table(
@@ -122,10 +128,29 @@ KINDS = Table(
     METADATA,
     Column("plan_id", ForeignKey("plans.plan_id"), nullable=False),
     Column("kind", String(40), nullable=False),
+    Column("provider", String(40), nullable=False),
     Column("model", String(120), nullable=False),
     Column("passed", Boolean, nullable=False),  # one request of it was answered in real time, or tried often enough
     Column("refusals", Integer, nullable=False),
-    PrimaryKeyConstraint("plan_id", "kind", "model"),
+    PrimaryKeyConstraint("plan_id", "kind", "provider", "model"),
+)
+
+LOTS = Table(  # requests that may share a batch
+    "lots",
+    METADATA,
+    Column("plan_id", ForeignKey("plans.plan_id"), nullable=False),
+    Column("lot", Integer, nullable=False),
+    Column("provider", String(40), nullable=False),
+    Column("model", Text, nullable=False),  # empty where a batch takes several
+    Column("endpoint", String(10), nullable=False),
+    Column("route", String(10), nullable=False, server_default="batch"),  # how what waits of it goes out
+    Column("prefix", String(16), nullable=False, server_default=""),  # of the shared beginning that is cached
+    Column("cache", String(4), nullable=False, server_default=""),  # the lifetime of that cache
+    Column("warm", String(5), nullable=False, server_default=""),  # whether one request goes first, and where it is
+    Column("packed_seq", BigInteger, nullable=False),  # every pending request up to here is in a shard
+    Column("requests_max", Integer),  # of one batch, where the provider's queue proved too small for more
+    PrimaryKeyConstraint("plan_id", "lot"),
+    _one_of("warm", "", "first", "out", "done"),
 )
 
 REQUESTS = Table(
@@ -140,8 +165,12 @@ REQUESTS = Table(
     Column("state", String(10), nullable=False),
     Column("body_at", BigInteger, nullable=False),
     Column("body_bytes", BigInteger, nullable=False),
+    Column("lot", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),  # likely, for pacing
+    Column("output_tokens", BigInteger, nullable=False),  # its limit, for pacing
     Column("likely_nanos", BigInteger, nullable=False),
     Column("ceiling_nanos", BigInteger, nullable=False),  # on the batch lane
+    Column("realtime_nanos", BigInteger, nullable=False),  # the ceiling on every other lane
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("gaps", Text, nullable=False, server_default=""),  # keys whose text was missing, a line each
     Column("shard_id", String(40)),  # of the attempt that decided its state
@@ -160,6 +189,8 @@ Index(
     postgresql_where=text("state = 'retry'"),
 )
 
+Index("ix_requests_lot", REQUESTS.c.plan_id, REQUESTS.c.lot, REQUESTS.c.seq)
+
 SHARDS = Table(
     "shards",
     METADATA,
@@ -167,21 +198,39 @@ SHARDS = Table(
     Column("run_id", ForeignKey("runs.run_id"), nullable=False),
     Column("plan_id", String(40), nullable=False),
     Column("wave", Integer, nullable=False),
+    Column("provider", String(40), nullable=False),
+    Column("lot", Integer, nullable=False),
     Column("route", String(10), nullable=False),
-    Column("kind", String(40), nullable=False, server_default=""),  # of a request tried in real time
+    Column("kind", String(40), nullable=False, server_default=""),  # of the first request of its kind, tried alone
     Column("members", LargeBinary, nullable=False),  # seqs as ranges, in ordinal order
     Column("requests", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("hold_id", BigInteger, nullable=False),
     Column("state", String(10), nullable=False),
-    Column("tries", Integer, nullable=False, server_default="0"),
-    Column("next_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("landed_at", Instant),
     Column("delivered_at", Instant),
-    _one_of("route", "batch", "realtime"),
-    _one_of("state", "reserved", "sending", "doubtful", "out", "landed", "dropped"),
+    _one_of("route", "batch", "realtime", "2h", "8h"),
+    _one_of("state", "reserved", "out", "landed", "dropped"),
     Index("ix_shards_run_id", "run_id"),
+)
+
+CALLS = Table(  # real-time calls whose intent is written and whose outcome is not
+    "calls",
+    METADATA,
+    Column("shard_id", ForeignKey("shards.shard_id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("plan_id", String(40), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("response_id", Text),  # of one that is made in the background
+    Column("hold_id", BigInteger),  # a doubt's own
+    Column("cancel_asked", Boolean, nullable=False),
+    Column("next_at", Instant),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("shard_id", "ordinal"),
+    _one_of("state", "sending", "queued", "doubtful"),
+    Index("ix_calls_plan_id", "plan_id", "seq"),
 )
 
 BATCHES = Table(
@@ -192,6 +241,7 @@ BATCHES = Table(
     Column("provider", String(40), nullable=False),
     Column("role", String(10), nullable=False),
     Column("state", String(12), nullable=False),
+    Column("input_file_id", Text),  # where the lines were uploaded before the batch is created
     Column("provider_batch_id", Text),
     Column("newest_before", Text),  # newest batch of the provider when the intent was written
     Column("newest_before_at", Instant),  # and the provider's time of it
@@ -217,6 +267,7 @@ BATCHES = Table(
     Column("landed_at", Instant),
     Column("next_at", Instant),
     Column("error", Text, nullable=False, server_default=""),
+    Column("problems", LargeBinary, nullable=False, server_default=text("''")),  # why it failed as a whole, JSON
     UniqueConstraint("provider", "provider_batch_id"),
     _one_of("role", "ours", "duplicate", "suspect", "adopted"),
     _one_of("state", *BatchState),
@@ -238,6 +289,8 @@ ATTEMPTS = Table(
     Column("cache_read_tokens", BigInteger, nullable=False),
     Column("cache_write_5m_tokens", BigInteger, nullable=False),
     Column("cache_write_1h_tokens", BigInteger, nullable=False),
+    Column("cache_write_30m_tokens", BigInteger, nullable=False),
+    Column("cache_write_12h_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("cost_nanos", BigInteger, nullable=False),
@@ -298,6 +351,7 @@ DOORS = Table(
     Column("unconfirmed_batch", BigInteger),  # the one create that may be unconfirmed, over all processes
     Column("backoff_until", Instant),
     Column("failures", Integer, nullable=False, server_default="0"),
+    Column("full_until", Instant),  # its queue of batches is full: nothing is created before
 )
 
 SEGMENTS = Table(

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+import msgspec
+from sqlalchemy import ColumnElement, Row, func, literal, select, update
 
-from lowtide.attempt import AttemptState
-from lowtide.batch import BatchState, BatchView
-from lowtide.dispatch import BatchId, PlanId, Role, RunId
+from lowtide.attempt import AttemptState, CallState
+from lowtide.batch import BatchState, BatchView, LineProblem
+from lowtide.dispatch import BatchId, KnownLot, PlanId, Role, RunId
 from lowtide.money import Nanos
 from lowtide.packing import Candidate, ShardId, ordinal_of, unpack_members
+from lowtide.request import Endpoint
 from lowtide.store import Store, Transaction
 from lowtide.store.runs import RETRYING, RunRow, retrying_count
-from lowtide.store.schema import ATTEMPTS, BATCHES, KINDS, REQUESTS, SHARDS, instant_text
+from lowtide.store.schema import ATTEMPTS, BATCHES, CALLS, KINDS, LOTS, REQUESTS, SHARDS, instant_text
 from lowtide.usage import Usage
 
 PAGE = 2000
+LOTS_MAX = 16  # of those that wait, this many are told at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,8 @@ class ShardRow:
     run_id: RunId
     plan_id: PlanId
     wave: int
+    provider: str
+    lot: int
     route: str
     kind: str
     members: "array[int]"
@@ -36,7 +41,6 @@ class ShardRow:
     bytes: int
     hold_id: int
     state: AttemptState
-    tries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class BatchRow:
     provider: str
     role: Role
     state: BatchState
+    input_file_id: str | None
     provider_batch_id: str | None
     newest_before: str | None
     newest_before_at: datetime | None
@@ -63,6 +68,23 @@ class BatchRow:
     verified: bool
     not_found: int
     downloads: int
+    problems: tuple[LineProblem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotRow:
+    """A lot as it is kept: requests that may share a batch."""
+
+    lot: int
+    provider: str
+    model: str
+    endpoint: Endpoint
+    route: str
+    prefix: str
+    cache: str
+    warm: str
+    packed_seq: int
+    requests_max: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,46 +110,111 @@ class Body:
     key: str
     kind: str
     model: str
+    lot: int
     body_at: int
     body_bytes: int
     ceiling: Nanos
+    realtime: Nanos
+    input_tokens: int
+    output_tokens: int
     tries: int
 
 
-def _pending(run: RunRow) -> ColumnElement[bool]:
+def _pending(run: RunRow, packed_seq: ColumnElement[int] | int) -> ColumnElement[bool]:
     """Requests of whole waves that were in no shard yet."""
     seq = REQUESTS.c.seq
-    return (REQUESTS.c.state == "pending") & (seq > run.packed_seq) & (seq <= run.sealed_seq)
+    return (REQUESTS.c.state == "pending") & (seq > packed_seq) & (seq <= run.sealed_seq)
 
 
-def candidates(tx: Transaction, run: RunRow) -> Iterator[Candidate]:
-    """Stream what waits, in order: those that go out again, then those that were in no shard yet."""
-    plan_id, pending = run.plan_id, _pending(run)
-    for fresh, where in ((False, RETRYING), (True, pending)):
+def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
+    """Read the lots of which something waits, in order (the first ``LOTS_MAX``), each with what comes first of it."""
+    plan_id = run.plan_id
+    first = (
+        select(func.min(REQUESTS.c.seq))
+        .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.lot == LOTS.c.lot, _pending(run, LOTS.c.packed_seq))
+        .scalar_subquery()
+    )
+    rows = tx.execute(
+        select(LOTS.c.lot, LOTS.c.provider, LOTS.c.route, LOTS.c.warm, first.label("first"))
+        .where(LOTS.c.plan_id == plan_id)
+        .order_by(LOTS.c.lot)
+    ).all()
+    query = select(REQUESTS.c.lot, func.count(), func.min(REQUESTS.c.seq))
+    query = query.where(REQUESTS.c.plan_id == plan_id, RETRYING).group_by(REQUESTS.c.lot)
+    retrying = {lot: (count, seq) for lot, count, seq in tx.execute(query)}
+    found: list[KnownLot] = []
+    for row in rows:
+        count, seq = retrying.get(row.lot, (0, row.first))
+        if seq is None:
+            continue
+        costs = select(REQUESTS.c.ceiling_nanos, REQUESTS.c.realtime_nanos)
+        batch, realtime = tx.execute(costs.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.seq == seq)).one()
+        found.append(
+            KnownLot(
+                lot=row.lot,
+                provider=row.provider,
+                route=row.route,
+                pending=row.first is not None,
+                retrying=count,
+                batch_ceiling=Nanos(batch),
+                realtime_ceiling=Nanos(realtime),
+                warm=row.warm,
+            )
+        )
+        if len(found) == LOTS_MAX:
+            break
+    return tuple(found)
+
+
+def lot_row(tx: Transaction, plan_id: str, lot: int) -> LotRow:
+    """Read a lot."""
+    row = tx.execute(select(LOTS).where(LOTS.c.plan_id == plan_id, LOTS.c.lot == lot)).one()
+    own = {name: getattr(row, name) for name in LotRow.__slots__ if name != "endpoint"}
+    return LotRow(endpoint=Endpoint(row.endpoint), **own)
+
+
+def set_lot(tx: Transaction, plan_id: str, lot: int, **values: object) -> None:
+    """Write columns of a lot."""
+    tx.execute(LOTS.update().where(LOTS.c.plan_id == plan_id, LOTS.c.lot == lot).values(**values))
+
+
+def candidates(tx: Transaction, run: RunRow, lot: LotRow, *, realtime: bool) -> Iterator[Candidate]:
+    """Stream what waits of a lot, in order: those that go out again, then those that were in no shard yet.
+
+    Those of whose earlier real-time call the reply was lost are ``doubted``.
+    """
+    plan_id = run.plan_id
+    ceiling = REQUESTS.c.realtime_nanos if realtime else REQUESTS.c.ceiling_nanos
+    doubted = (
+        select(CALLS.c.seq)
+        .where(CALLS.c.plan_id == plan_id, CALLS.c.seq == REQUESTS.c.seq, CALLS.c.state == CallState.DOUBTFUL)
+        .exists()
+    )
+    for fresh, where in ((False, RETRYING), (True, _pending(run, lot.packed_seq))):
         if not fresh and not retrying_count(tx, run):
             continue  # a look at an index, where the ordered query would walk through the whole plan
-        query = (
-            select(REQUESTS.c.seq, REQUESTS.c.body_bytes, REQUESTS.c.ceiling_nanos)
-            .where(REQUESTS.c.plan_id == plan_id, where)
-            .order_by(REQUESTS.c.seq)
-        )
+        columns = [REQUESTS.c.seq, REQUESTS.c.body_bytes, ceiling]
+        query = select(*columns, literal(value=False) if fresh else doubted)
+        query = query.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.lot == lot.lot, where).order_by(REQUESTS.c.seq)
         with tx.execute(query, execution_options={"yield_per": PAGE}) as rows:  # closed when a reader stops early
-            for seq, body_bytes, ceiling in rows:
-                yield Candidate(seq=seq, body_bytes=body_bytes, ceiling=Nanos(ceiling), fresh=fresh)
+            for seq, body_bytes, most, again in rows:
+                yield Candidate(
+                    seq=seq, body_bytes=body_bytes, ceiling=Nanos(most), fresh=fresh, doubted=bool(again)
+                )
 
 
-def next_ceiling(tx: Transaction, run: RunRow) -> Nanos:
-    """Give the ceiling of the next request that waits, 0 when none does."""
-    for candidate in candidates(tx, run):
-        return candidate.ceiling
-    return Nanos(0)
-
-
-def first_of_kind(tx: Transaction, run: RunRow, kind: str, model: str) -> int | None:
+def first_of_kind(tx: Transaction, run: RunRow, kind: str, provider: str, model: str) -> int | None:
     """Find the next waiting request of a kind."""
-    waiting = RETRYING | _pending(run)
-    query = select(REQUESTS.c.seq).where(
-        REQUESTS.c.plan_id == run.plan_id, REQUESTS.c.kind == kind, REQUESTS.c.model == model, waiting
+    query = (
+        select(REQUESTS.c.seq)
+        .join_from(REQUESTS, LOTS, (LOTS.c.plan_id == REQUESTS.c.plan_id) & (LOTS.c.lot == REQUESTS.c.lot))
+        .where(
+            REQUESTS.c.plan_id == run.plan_id,
+            REQUESTS.c.kind == kind,
+            REQUESTS.c.model == model,
+            LOTS.c.provider == provider,
+            RETRYING | _pending(run, LOTS.c.packed_seq),
+        )
     )
     found: int | None = tx.execute(query.order_by(REQUESTS.c.seq).limit(1)).scalar()
     return found
@@ -141,6 +228,8 @@ def insert_shard(tx: Transaction, row: ShardRow, *, members: bytes, created_at: 
             run_id=row.run_id,
             plan_id=row.plan_id,
             wave=row.wave,
+            provider=row.provider,
+            lot=row.lot,
             route=row.route,
             kind=row.kind,
             members=members,
@@ -240,10 +329,18 @@ def drop_suspect(tx: Transaction, provider: str, provider_batch_id: str) -> None
 
 
 def _batch(row: Row[Any]) -> BatchRow:
-    own = ("role", "state", "results_paths")
+    own = ("role", "state", "results_paths", "problems")
     values = {name: getattr(row, name) for name in BatchRow.__slots__ if name not in own}
-    paths = tuple(row.results_paths.split())
-    return BatchRow(role=Role(row.role), state=BatchState(row.state), results_paths=paths, **values)
+    return BatchRow(
+        role=Role(row.role),
+        state=BatchState(row.state),
+        results_paths=tuple(row.results_paths.split()),
+        problems=_decode_problems(row.problems) if row.problems else (),
+        **values,
+    )
+
+
+_decode_problems = msgspec.json.Decoder(tuple[LineProblem, ...]).decode
 
 
 def view_values(view: BatchView) -> dict[str, object]:
@@ -253,6 +350,7 @@ def view_values(view: BatchView) -> dict[str, object]:
         "ended_at": view.ended_at,
         "expires_at": view.expires_at,
         "results_paths": " ".join(view.results_paths),
+        "problems": msgspec.json.encode(view.problems) if view.problems else b"",
         "succeeded": view.counts.succeeded,
         "errored": view.counts.errored,
         "canceled": view.counts.canceled,
@@ -267,9 +365,13 @@ def bodies(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[Bod
         REQUESTS.c.key,
         REQUESTS.c.kind,
         REQUESTS.c.model,
+        REQUESTS.c.lot,
         REQUESTS.c.body_at,
         REQUESTS.c.body_bytes,
         REQUESTS.c.ceiling_nanos,
+        REQUESTS.c.realtime_nanos,
+        REQUESTS.c.input_tokens,
+        REQUESTS.c.output_tokens,
         REQUESTS.c.tries,
     )
     for start in range(0, len(members), PAGE):
@@ -288,9 +390,13 @@ def bodies(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[Bod
                 key=row.key,
                 kind=row.kind,
                 model=row.model,
+                lot=row.lot,
                 body_at=row.body_at,
                 body_bytes=row.body_bytes,
                 ceiling=Nanos(row.ceiling_nanos),
+                realtime=Nanos(row.realtime_nanos),
+                input_tokens=row.input_tokens,
+                output_tokens=row.output_tokens,
                 tries=row.tries,
             )
 
@@ -378,8 +484,9 @@ def land(
     store.bulk(
         tx,
         "insert into attempts (shard_id, ordinal, plan_id, seq, outcome, code, message, answer_at, input_tokens,"
-        " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_nanos,"
-        ' "at") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_write_30m_tokens,"
+        " cache_write_12h_tokens, output_tokens, reasoning_tokens, cost_nanos,"
+        ' "at") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
         [
             (
                 shard_id,
@@ -404,14 +511,16 @@ def land(
     )
 
 
-def _tokens(usage: Usage | None) -> tuple[int, int, int, int, int, int]:
+def _tokens(usage: Usage | None) -> tuple[int, ...]:
     if usage is None:
-        return (0, 0, 0, 0, 0, 0)
+        return (0, 0, 0, 0, 0, 0, 0, 0)
     return (
         usage.input_tokens,
         usage.cache_read_tokens,
         usage.cache_write_5m_tokens,
         usage.cache_write_1h_tokens,
+        usage.cache_write_30m_tokens,
+        usage.cache_write_12h_tokens,
         usage.output_tokens,
         usage.reasoning_tokens,
     )
@@ -433,7 +542,7 @@ def out_count(tx: Transaction, run_id: str) -> int:
     """Count requests of a run that are in shards which have not landed, less what landed of them already."""
     query = select(func.coalesce(func.sum(SHARDS.c.requests), 0)).where(
         SHARDS.c.run_id == run_id,
-        SHARDS.c.state.in_([AttemptState.OUT, AttemptState.RESERVED, AttemptState.SENDING]),
+        SHARDS.c.state.in_([AttemptState.OUT, AttemptState.RESERVED]),
     )
     landed = (
         select(func.count())
@@ -466,14 +575,16 @@ def next_look(tx: Transaction, run_id: str) -> datetime | None:
     return found
 
 
-def batch_spent(tx: Transaction, run_id: str) -> dict[str, Nanos]:
-    """Sum what batch answers of a run cost, by the model asked for."""
+def cheap_spent(tx: Transaction, run_id: str) -> list[tuple[str, str, str, Nanos]]:
+    """Sum what answers of a run cost that were not bought in real time: (provider, model asked for, route, amount)."""
     query = (
-        select(REQUESTS.c.model, func.sum(ATTEMPTS.c.cost_nanos))
+        select(
+            SHARDS.c.provider, REQUESTS.c.model, SHARDS.c.route, func.sum(ATTEMPTS.c.cost_nanos).label("amount")
+        )
         .select_from(ATTEMPTS)
         .join(SHARDS, SHARDS.c.shard_id == ATTEMPTS.c.shard_id)
         .join(REQUESTS, (REQUESTS.c.plan_id == ATTEMPTS.c.plan_id) & (REQUESTS.c.seq == ATTEMPTS.c.seq))
-        .where(SHARDS.c.run_id == run_id, SHARDS.c.route == "batch")
-        .group_by(REQUESTS.c.model)
+        .where(SHARDS.c.run_id == run_id, SHARDS.c.route != "realtime")
+        .group_by(SHARDS.c.provider, REQUESTS.c.model, SHARDS.c.route)
     )
-    return {model: Nanos(int(amount)) for model, amount in tx.execute(query)}
+    return [(row.provider, row.model, row.route, Nanos(int(row.amount))) for row in tx.execute(query)]

@@ -83,7 +83,7 @@ def _workload(hands: Hands, run: RunRow) -> tuple[Workload, Scope]:
 
 def _delivery(hands: Hands, run: RunRow, row: Finished) -> Delivery:
     assert row.answer_at is not None
-    outcome = kept_answer(hands.codec, hands.store.body(row.answer_at))
+    outcome = kept_answer(hands.codecs[row.provider], hands.store.body(row.answer_at))
     return Delivery(
         key=RequestKey(row.key),
         kind=row.kind,

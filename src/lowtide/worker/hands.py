@@ -4,20 +4,26 @@ Here too is the one way to ask the provider something: a refusal that passes by 
 while, one that no waiting lifts pauses the run, and everything else goes back to the step that asked.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from lowtide.catalog import Catalog
 from lowtide.clock import Clock
-from lowtide.dispatch import DispatchRules, RunState
+from lowtide.dispatch import DispatchRules, RunId, RunState
 from lowtide.errors import LeaseLost, TransportFailed
 from lowtide.ledger import AccountId
+from lowtide.packing import ShardId
+from lowtide.pacing import Pacer, PacingRules, Weight
 from lowtide.providers import ApiError, CallParts, Codec
+from lowtide.request import Endpoint
 from lowtide.result import Retry
 from lowtide.retry import RetryRules, wait
 from lowtide.store import Store, Transaction, runs
 from lowtide.store.runs import RunRow
+from lowtide.store.shards import Body, ShardRow
 from lowtide.transport import Transport, Upload
 from lowtide.wire import HttpCall, HttpReply
 from lowtide.workload import Workload
@@ -28,13 +34,76 @@ ASKED_SECONDS_MAX = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """One call in flight: whose it is. ``asks`` is a question about what is made in the background; it weighs nothing."""
+
+    run_id: RunId
+    shard_id: ShardId
+    ordinal: int
+    weight: Weight | None = field(default=None, compare=False)
+    asks: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """A shard of real-time calls in memory: what may be started, in order, and what still has no outcome.
+
+    ``later`` says when one that was put off may be made again, ``tries`` how often it was since the block was read.
+    """
+
+    row: ShardRow
+    endpoint: Endpoint
+    bodies: list[Body]
+    open: set[int]
+    begun: bool = False
+    ready: deque[int] = field(default_factory=deque)
+    later: dict[int, datetime] = field(default_factory=dict)
+    tries: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Flight:
+    """The real-time calls of one provider account that this process waits for: memory, and lost with it.
+
+    ``done`` are replies that came and are not settled yet, by run; ``came`` says that there are some.
+    """
+
+    calls: dict[Ticket, asyncio.Task[None]] = field(default_factory=dict)
+    done: dict[RunId, deque[tuple[Ticket, HttpReply | TransportFailed]]] = field(default_factory=dict)
+    came: dict[RunId, asyncio.Event] = field(default_factory=dict)
+    blocks: dict[ShardId, Block] = field(default_factory=dict)
+    pacers: dict[str, Pacer] = field(default_factory=dict)
+    failures: int = 0  # in a row
+    lost_in_row: int = 0
+    looked_at: datetime = datetime.min.replace(tzinfo=UTC)
+
+    def holds(self) -> frozenset[tuple[str, int]]:
+        """List the calls that this process waits for, or has a reply of, by shard and ordinal."""
+        waiting = {(ticket.shard_id, ticket.ordinal) for ticket in self.calls}
+        came = {(ticket.shard_id, ticket.ordinal) for done in self.done.values() for ticket, _ in done}
+        return frozenset(waiting | came)
+
+    def drop(self) -> None:
+        """Let everything go: the process ends, and what is in flight is lost."""
+        for task in self.calls.values():
+            task.cancel()
+        self.calls.clear()
+        self.done.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hands:
-    """Everything a step needs. ``door`` names the provider account; ``credential`` is the secret itself, never kept."""
+    """Everything a step needs, at one provider account.
+
+    ``door`` names the account; ``credential`` is the secret itself, never kept. ``codecs`` has every provider's, by name,
+    for reading answers that were kept.
+    """
 
     store: Store
     transport: Transport
     clock: Clock
     codec: Codec
+    codecs: Mapping[str, Codec]
     catalog: Catalog
     workloads: Mapping[str, Workload]
     dispatch_rules: DispatchRules
@@ -43,6 +112,9 @@ class Hands:
     door: str
     credential: str = field(repr=False)
     simulated: bool
+    pacing: Callable[[str, str, date], PacingRules]  # of a provider's model on a day
+    pool_of: Callable[[str], str] = lambda model: model  # names the models that share limits with one
+    flight: Flight = field(default_factory=Flight)
 
     @property
     def payee(self) -> AccountId:
@@ -54,7 +126,7 @@ class Hands:
         return HttpCall(
             method=parts.method,
             path=parts.path,
-            headers=dict(self.codec.headers(self.credential)),
+            headers={**self.codec.headers(self.credential), **parts.headers},
             body=parts.body,
             timeout_seconds=parts.timeout_seconds,
         )

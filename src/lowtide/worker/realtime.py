@@ -1,220 +1,642 @@
-"""One request of each kind tried in real time before the first batch of it: a bad body is found in a second, not in a day.
+"""Real-time calls: reserved in blocks, each with its intent written before it is made, paced, and settled as it comes back.
 
-It is a real purchase: its answer is the request's answer, at the real-time price. A reply that is lost cannot be asked
-about, so its hold stays as spent under the name ``doubt`` and the request is sent again under a second hold (promise 3).
+One request of each kind goes first and alone: a bad body is found in a second, not in a day. It is a purchase like any
+other. Intents and outcomes are written for many calls at once, and an answer is synced before anyone is told of it. A
+reply that is lost cannot be asked about: its part of the hold becomes a hold of its own, named ``doubt``, which counts as
+spent; whether the request goes out again (under a second hold) is the run's policy (promise 3). After kill -9 exactly the
+calls in flight are doubts.
+
+Calls in flight outlive a turn, in this process's memory (``Flight``); what the store knows is enough to go on without it.
+What is made in the background (OpenAI's windows) differs in one thing: its reply is an id, and it can be asked about.
 """
 
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
 from lowtide import points
-from lowtide.attempt import AttemptEvent, AttemptState, next_state
+from lowtide.attempt import AttemptState, CallEvent, CallState, next_state
 from lowtide.catalog import Lane
-from lowtide.dispatch import Call, Doubt, TryFirst
+from lowtide.dispatch import Doubt, Fly, RecallCalls, RunState, TryFirst
 from lowtide.errors import TransportFailed
-from lowtide.estimate import estimate_input, estimate_output
 from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
-from lowtide.packing import ShardId, pack_members, unpack_members
-from lowtide.providers import ApiError, BodyFacts
-from lowtide.result import Billed, Errored, Outcome, Retry, Succeeded, refusal
-from lowtide.retry import again, wait
-from lowtide.spool import Scales
-from lowtide.store import Transaction, books, runs, shards
+from lowtide.pacing import Pacer, Weight
+from lowtide.packing import Packed, ShardId, pack_members, unpack_members
+from lowtide.providers import ApiError, CallParts, Queued
+from lowtide.request import Endpoint
+from lowtide.result import Billed, Canceled, Errored, Outcome, Retry, Succeeded, refusal
+from lowtide.retry import again, next_poll, wait
+from lowtide.store import Transaction, books, calls, runs, shards
 from lowtide.store.books import Settlement
 from lowtide.store.runs import RunRow
 from lowtide.store.segments import SegmentWriter
-from lowtide.store.shards import Body, ShardRow
-from lowtide.worker.hands import Hands, pause, payer
+from lowtide.store.shards import Body, Landed, ShardRow
+from lowtide.wire import HttpReply
+from lowtide.worker.hands import Block, Flight, Hands, Ticket, pause, payer
+from lowtide.worker.sending import reserve_shard, wait_again
 from lowtide.worker.settling import landed_row, price, request_state
+
+START_MAX = 64  # calls whose intents are written at once
+LAND_MAX = 256  # replies that are settled at once
+LOST_IN_ROW_MAX = 20  # replies lost without one that came, before the run pauses
+NOT_FOUND_MAX = 8  # times that a response made in the background may be unknown before it is a doubt
+LOAD = frozenset({429, 503, 529})
+LOOK_AGAIN = timedelta(seconds=5)  # at what other processes may have said meanwhile (cancel, pause)
 
 
 async def try_first(hands: Hands, run: RunRow, command: TryFirst) -> None:
     """Reserve for one request of an untested kind, at its real-time ceiling."""
     now = await hands.clock.now()
     kind = command.kind
-    members = unpack_members(pack_members([kind.seq]))
-    body = next(shards.bodies(hands.store, run.plan_id, members))
-    params = hands.store.body(body.body_at)
-    facts = hands.codec.read_body(params)
-    model = hands.catalog.model(hands.codec.provider, kind.model)
-    assert isinstance(facts, BodyFacts), "the plan read this body"
-    assert model is not None, "the plan knew this model"
-    scales = Scales(hands.codec, hands.catalog, now.date())
-    costs = scales.costs(facts, estimate_input(facts, model), estimate_output(facts.max_output_tokens, None))
-    ceiling = Nanos(costs.realtime_ceiling)
+    body = next(shards.bodies(hands.store, run.plan_id, unpack_members(pack_members([kind.seq]))))
     shard_id = ShardId(f"lt{hands.clock.new_id(14)}")
     with hands.store.write() as tx:
-        sent_before = body.tries > 0 or runs.doubts_about(tx, run.run_id, pack_members([kind.seq]))
-        hold_id = books.reserve(
-            tx,
-            payer=payer(run),
-            payee=hands.payee,
-            amount=ceiling,
-            reason=Reason.POSSIBLE_DUPLICATE if sent_before else Reason.FIRST_REQUEST,
-            shard_id=shard_id,
-            at=now,
+        sent_before = body.tries > 0 or calls.doubted(tx, run.plan_id, kind.seq)
+        packed = Packed(
+            members=(kind.seq,),
+            again=(kind.seq,),
+            fresh_through=None,
+            bytes=body.body_bytes,
+            ceiling=body.realtime,
+            short_of=None,
+            doubted=sent_before,
         )
-        if hold_id is None:
+        lot = shards.lot_row(tx, run.plan_id, body.lot)
+        row = reserve_shard(
+            hands, tx, run, lot, packed, shard_id=shard_id, route="realtime", now=now, kind=kind.kind
+        )
+        if row is None:
             pause(tx, run, "at its cap")
             runs.note(tx, run.run_id, now, "paused at its cap: the first request does not fit")
             return
-        row = ShardRow(
-            shard_id=shard_id,
-            run_id=run.run_id,
-            plan_id=run.plan_id,
-            wave=run.wave,
-            route="realtime",
-            kind=kind.kind,
-            members=members,
-            requests=1,
-            bytes=body.body_bytes,
-            hold_id=hold_id,
-            state=AttemptState.RESERVED,
-            tries=0,
-        )
-        shards.insert_shard(tx, row, members=pack_members([kind.seq]), created_at=now, state=AttemptState.RESERVED)
-        for was in ("pending", "retry"):
-            shards.set_requests(hands.store, tx, run.plan_id, [kind.seq], state="trying", was=was)
+        shards.set_requests(hands.store, tx, run.plan_id, [kind.seq], state="trying", was="pending")
     points.reached("pack.after_commit")
 
 
-async def call(hands: Hands, run: RunRow, command: Call) -> None:
-    """Make a reserved call: intent, call, outcome."""
-    with hands.store.write() as tx:
-        row = shards.shard(tx, command.shard_id)
-        if not runs.holds_lease(tx, run.run_id, hands.worker):
-            return
-        # Promise 2: intent before the call.
-        shards.set_shard(
-            tx, row.shard_id, state=next_state(row.state, AttemptEvent.INTENT_WRITTEN), tries=row.tries + 1
-        )
-    points.reached("try.after_intent")
-    body = next(shards.bodies(hands.store, row.plan_id, row.members))
-    params = hands.store.body(body.body_at)
+@dataclass(slots=True, kw_only=True)
+class _Came:
+    """One reply that came back, or did not, and what it means."""
+
+    ticket: Ticket
+    reply: HttpReply | TransportFailed
+    outcome: Queued | Outcome | ApiError | TransportFailed
+
+
+@dataclass(slots=True, kw_only=True)
+class _Flown:
+    """One flight of one run: what it starts, and what it must tell its turn."""
+
+    hands: Hands
+    run: RunRow
+    command: Fly
+    flight: Flight
+    segment: SegmentWriter | None = None
+    closed: bool = False
+    stop: bool = False
+
+
+async def fly(hands: Hands, run: RunRow, command: Fly, stopping: Callable[[], bool]) -> datetime | None:
+    """Make calls and take replies until something else is to be done: by this turn, or at the instant that is given.
+
+    ``None``: decide again at once. An instant: nothing is in flight, and nothing can be started before.
+    """
+    this = _Flown(hands=hands, run=run, command=command, flight=hands.flight)
+    _load(this)
     try:
-        reply = await hands.ask(hands.codec.message_call(params))
-    except TransportFailed as error:
-        await _no_reply(hands, run, row, error)
-        return
-    points.reached("try.after_reply")
-    outcome = hands.codec.decode_message(status=reply.status, headers=reply.headers, body=reply.body)
-    if _may_be_bought(outcome):
-        await _unread(hands, run, row, f"the reply to {row.shard_id} cannot be read (HTTP {reply.status})")
-    elif isinstance(outcome, ApiError):
-        await _refused(hands, run, row, body, outcome)
-    else:
-        await _answered(hands, run, row, body, outcome)
-    points.reached("try.after_outcome")
+        while True:
+            now = await hands.clock.now()
+            put_off = None if this.stop or stopping() else await _start(this, now)
+            _ask_after(this, now)
+            mine = this.flight.done.setdefault(run.run_id, deque())
+            if not mine and not _in_flight(this):
+                if put_off is None and any(block.ready for block in _blocks(this)):
+                    put_off = now + timedelta(seconds=1)  # another run's calls fill the window
+                return None if this.closed or this.stop else put_off
+            if not mine:
+                await _wait(this, put_off, now)
+            await _land(this)
+            if this.closed or this.stop or _others_wait(this, await hands.clock.now()):
+                return None
+    finally:
+        if this.segment is not None:
+            hands.store.seal_segment(this.segment)
 
 
-async def doubt(hands: Hands, run: RunRow, command: Doubt) -> None:
-    """The process died while the call was under way."""
-    now = await hands.clock.now()
+def _others_wait(this: _Flown, now: datetime) -> bool:
+    """Say whether the turn has something else to do: what is due, or more to reserve for."""
+    until = this.command.until
+    if (until is not None and until <= now) or now - this.flight.looked_at >= LOOK_AGAIN:
+        this.flight.looked_at = now
+        return True
+    low = this.hands.dispatch_rules.block_requests // 2
+    return this.command.more and sum(len(block.ready) for block in _blocks(this)) < low
+
+
+def _load(this: _Flown) -> None:
+    """Read the blocks of which calls may be started, unless they are in memory from an earlier flight."""
+    flight, hands = this.flight, this.hands
+    for shard_id in this.command.shards:
+        if shard_id in flight.blocks:
+            continue
+        with hands.store.read() as tx:
+            row = shards.shard(tx, shard_id)
+            lot = shards.lot_row(tx, row.plan_id, row.lot)
+            landed = {*shards.landed_ordinals(tx, shard_id)}
+            under_way = {call.ordinal for call in calls.of_shard(tx, shard_id)}
+        bodies = list(shards.bodies(hands.store, row.plan_id, row.members))
+        block = Block(row=row, endpoint=lot.endpoint, bodies=bodies, open=set(range(row.requests)) - landed)
+        block.ready.extend(ordinal for ordinal in range(row.requests) if ordinal not in landed | under_way)
+        flight.blocks[shard_id] = block
+
+
+def _blocks(this: _Flown) -> Iterator[Block]:
+    for shard_id in this.command.shards:
+        block = this.flight.blocks.get(shard_id)
+        if block is not None:
+            yield block
+
+
+def _in_flight(this: _Flown) -> bool:
+    return any(ticket.run_id == this.run.run_id for ticket in this.flight.calls)
+
+
+async def _wait(this: _Flown, put_off: datetime | None, now: datetime) -> None:
+    """Wait for a reply, or until more may be started, or something else is due."""
+    until = min(filter(None, (put_off, this.command.until, now + LOOK_AGAIN)))
+    came = this.flight.came.setdefault(this.run.run_id, asyncio.Event())
+    await this.hands.clock.wait_for(came, until)
+    came.clear()
+    await asyncio.sleep(0)  # whatever came at the same moment is settled with it
+
+
+# starting
+
+
+async def _start(this: _Flown, now: datetime) -> datetime | None:
+    """Start what the limits let go now; gives when the next may start, ``None`` when none waits or only a reply helps."""
+    while True:
+        chosen, put_off = _choose(this, now)
+        if not chosen:
+            return put_off
+        if not _write_intents(this, chosen, now):
+            this.stop = True
+            return None
+        points.reached("call.after_intent")
+        for ticket, body, block in chosen:
+            params = this.hands.store.body(body.body_at)
+            _send(this, ticket, _parts(this.hands, block.row.route, params, block.endpoint))
+        if len(chosen) < START_MAX:
+            return put_off
+
+
+def _choose(this: _Flown, now: datetime) -> tuple[list[tuple[Ticket, Body, Block]], datetime | None]:
+    """Take what may start now from the blocks in order, as far as the limits of its model go."""
+    chosen: list[tuple[Ticket, Body, Block]] = []
+    put_off: datetime | None = None
+    for block in _blocks(this):
+        for _ in range(len(block.ready)):
+            if len(chosen) == START_MAX:
+                return chosen, put_off
+            ordinal = block.ready[0]
+            later = block.later.get(ordinal)
+            if later is not None and later > now:
+                put_off = later if put_off is None else min(put_off, later)
+                block.ready.rotate(-1)
+                continue
+            body = block.bodies[ordinal]
+            weight = Weight(input_tokens=body.input_tokens, output_tokens=body.output_tokens)
+            pacer = pacer_of(this.hands, body.model, now)
+            at = pacer.earliest(weight, now)
+            if at is None:
+                return chosen, put_off
+            if at > now:
+                put_off = at if put_off is None else min(put_off, at)
+                break
+            pacer.started(weight, now)
+            block.ready.popleft()
+            block.later.pop(ordinal, None)
+            ticket = Ticket(run_id=this.run.run_id, shard_id=block.row.shard_id, ordinal=ordinal, weight=weight)
+            chosen.append((ticket, body, block))
+    return chosen, put_off
+
+
+def pacer_of(hands: Hands, model: str, now: datetime) -> Pacer:
+    """Give the pacer of the models that share limits with this one."""
+    pool = hands.pool_of(model)
+    found = hands.flight.pacers.get(pool)
+    if found is None:
+        found = hands.flight.pacers[pool] = Pacer(hands.pacing(hands.codec.provider, model, now.date()))
+    return found
+
+
+def _write_intents(this: _Flown, chosen: Sequence[tuple[Ticket, Body, Block]], now: datetime) -> bool:
+    """Promise 2: intent before the call. False when another process has the lease, or the run may not send any more."""
+    hands, run = this.hands, this.run
     with hands.store.write() as tx:
-        row = shards.shard(tx, command.shard_id)
-        _write_doubt(hands, tx, run, row)
-        runs.note(
-            tx, run.run_id, now, f"the reply to {row.shard_id} was lost: its hold counts as spent", level="warning"
+        allowed = runs.holds_lease(tx, run.run_id, hands.worker, state=RunState.ACTIVE)
+        if allowed:
+            intents = [(ticket.shard_id, ticket.ordinal, body.seq) for ticket, body, _ in chosen]
+            calls.begin(hands.store, tx, run.plan_id, intents, now)
+            for block in {id(block): block for _, _, block in chosen if not block.begun}.values():
+                shards.set_shard(tx, block.row.shard_id, state=AttemptState.OUT)
+    for ticket, body, block in reversed(chosen):
+        if allowed:
+            block.begun = True
+        else:
+            block.ready.appendleft(ticket.ordinal)
+            pacer_of(hands, body.model, now).finished(ticket.weight, None, (), now)
+    return allowed
+
+
+def _parts(hands: Hands, route: str, params: bytes, endpoint: Endpoint) -> CallParts:
+    if route == "realtime":
+        return hands.codec.message_call(params, endpoint)
+    return hands.codec.window_call(params, Lane(route))
+
+
+def _send(this: _Flown, ticket: Ticket, parts: CallParts) -> None:
+    """Let a call go; its reply is kept in memory until this run takes it."""
+    flight, hands = this.flight, this.hands
+    done = flight.done.setdefault(ticket.run_id, deque())
+    came = flight.came.setdefault(ticket.run_id, asyncio.Event())
+
+    async def one() -> None:
+        try:
+            reply: HttpReply | TransportFailed = await hands.ask(parts)
+        except TransportFailed as error:
+            reply = error
+        flight.calls.pop(ticket, None)
+        done.append((ticket, reply))
+        came.set()
+
+    flight.calls[ticket] = asyncio.create_task(one())
+
+
+def _ask_after(this: _Flown, now: datetime) -> None:
+    """Ask about what is made in the background and is due."""
+    with this.hands.store.read() as tx:
+        due = calls.due(tx, this.run.run_id, this.hands.codec.provider, now)
+    for call in due:
+        ticket = Ticket(run_id=this.run.run_id, shard_id=call.shard_id, ordinal=call.ordinal, asks=True)
+        if ticket not in this.flight.calls:
+            assert call.response_id is not None, "what is queued has an id"
+            _send(this, ticket, this.hands.codec.response_call(call.response_id))
+
+
+# landing
+
+
+@dataclass(slots=True, kw_only=True)
+class _Sorted:
+    """Replies sorted by what is written about them, of one shard."""
+
+    block: Block
+    landed: list[Landed] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
+    doubts: list[tuple[Ticket, str]] = field(default_factory=list)
+    queued: list[tuple[Ticket, Queued]] = field(default_factory=list)
+    put_off: list[tuple[int, timedelta, bool]] = field(default_factory=list)  # ordinal, how long, whether it counts
+    asked_again: list[tuple[int, timedelta]] = field(default_factory=list)
+    passed: bool = False
+    refused: list[tuple[Body, str]] = field(default_factory=list)
+
+
+async def _land(this: _Flown) -> None:
+    """Settle what came back: answers synced first, then outcomes, settlements and states in one transaction."""
+    done = this.flight.done[this.run.run_id]
+    if not done:
+        return
+    hands, flight = this.hands, this.flight
+    now = await hands.clock.now()
+    groups: dict[ShardId, _Sorted] = {}
+    notes: dict[str, str] = {}
+    refused: ApiError | None = None
+    for _ in range(min(len(done), LAND_MAX)):
+        ticket, reply = done.popleft()
+        block = _block_of(this, ticket.shard_id)
+        group = groups.setdefault(ticket.shard_id, _Sorted(block=block))
+        came = _Came(ticket=ticket, reply=reply, outcome=_decoded(hands, ticket, block, reply))
+        refused = _sort(this, group, came, now, notes) or refused
+    if this.segment is not None:
+        this.segment.sync()
+    points.reached("call.after_reply")
+    with hands.store.write() as tx:
+        hands.renew_in(tx, this.run, now)
+        for group in groups.values():
+            _write(this, tx, group, now, notes)
+        if flight.lost_in_row >= LOST_IN_ROW_MAX:
+            reason = f"the last {flight.lost_in_row} replies of {hands.codec.provider} were lost"
+            flight.lost_in_row = 0
+            if pause(tx, this.run, reason):
+                notes[reason] = "warning"
+        for note, level in notes.items():
+            runs.note(tx, this.run.run_id, now, note, level=level)
+    points.reached("call.after_outcome")
+    for group in groups.values():
+        _remember(this, group, now)
+    if refused is not None:
+        this.stop = True
+        await hands.stumble(this.run, refused)
+
+
+def _block_of(this: _Flown, shard_id: ShardId) -> Block:
+    """Give a block, read again where this process no longer has it in memory."""
+    if shard_id not in this.flight.blocks:
+        with this.hands.store.read() as tx:
+            row = shards.shard(tx, shard_id)
+            lot = shards.lot_row(tx, row.plan_id, row.lot)
+            landed = {*shards.landed_ordinals(tx, shard_id)}
+        bodies = list(shards.bodies(this.hands.store, row.plan_id, row.members))
+        this.flight.blocks[shard_id] = Block(
+            row=row, endpoint=lot.endpoint, bodies=bodies, open=set(range(row.requests)) - landed, begun=True
         )
+    return this.flight.blocks[shard_id]
 
 
-def _write_doubt(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow) -> None:
-    row = shards.shard(tx, row.shard_id)
-    shards.set_shard(tx, row.shard_id, state=next_state(row.state, AttemptEvent.REPLY_LOST))
-    books.rename_hold(tx, row.hold_id, Reason.DOUBT)
-    shards.set_requests(hands.store, tx, run.plan_id, row.members.tolist(), state="retry", was="trying")
-    shards.count_try(tx, run.plan_id, row.members[0])
-    # Each doubt may be money: where replies are always lost, the run pauses after as many as refusals.
-    body = next(shards.bodies(hands.store, row.plan_id, row.members))
-    runs.refuse_kind(tx, run.plan_id, body.kind, body.model)
+def _decoded(
+    hands: Hands, ticket: Ticket, block: Block, reply: HttpReply | TransportFailed
+) -> Queued | Outcome | ApiError | TransportFailed:
+    if isinstance(reply, TransportFailed):
+        return reply
+    decode = hands.codec.decode_message if block.row.route == "realtime" else hands.codec.decode_response
+    return decode(status=reply.status, headers=reply.headers, body=reply.body)
 
 
-def _may_be_bought(outcome: Outcome | ApiError) -> bool:
-    """Say whether a reply leaves open if the answer was made and billed: it came from a proxy, or cannot be read."""
-    if isinstance(outcome, ApiError):
-        return outcome.refusal.retry is Retry.AFTER_RECONCILE
+def _sort(this: _Flown, group: _Sorted, came: _Came, now: datetime, notes: dict[str, str]) -> ApiError | None:
+    """Decide what is written about one reply. Gives a refusal that is about us and stops the run."""
+    hands, ticket, outcome = this.hands, came.ticket, came.outcome
+    body = group.block.bodies[ticket.ordinal]
+    if not ticket.asks:
+        _tell_pacer(this, body, came, now)
+    match outcome:
+        case TransportFailed():
+            notes[outcome.message] = "warning"
+            if ticket.asks:
+                group.asked_again.append((ticket.ordinal, hands.retry_rules.poll_max / 4))
+            elif outcome.sent:
+                group.doubts.append((ticket, outcome.message))
+            else:
+                group.put_off.append((ticket.ordinal, _patience(this), False))
+        case Queued():
+            group.queued.append((ticket, outcome))
+        case ApiError():
+            return _sort_refusal(this, group, ticket, body, outcome, notes)
+        case _:
+            if _may_be_bought(outcome):
+                group.doubts.append((ticket, f"the reply to {body.key} cannot be read"))
+            else:
+                this.flight.lost_in_row = 0
+                _sort_outcome(this, group, ticket, body, outcome, now, notes)
+    return None
+
+
+def _tell_pacer(this: _Flown, body: Body, came: _Came, now: datetime) -> None:
+    """Let the pacer know how a call ended."""
+    pacer = pacer_of(this.hands, body.model, now)
+    weight = came.ticket.weight
+    assert weight is not None, "a call that was paced has a weight"
+    if isinstance(came.reply, TransportFailed):
+        pacer.finished(weight, None, (), now)
+        return
+    outcome, seen = came.outcome, this.hands.codec.rates(came.reply.headers)
+    if isinstance(outcome, ApiError) and outcome.status in LOAD and not outcome.about_us:
+        this.flight.failures += 1
+        pacer.refused(weight, outcome.retry_after_seconds, now, this.hands.clock.chance())
+    else:
+        this.flight.failures = 0
+        pacer.finished(weight, outcome.usage if isinstance(outcome, Succeeded) else None, seen, now)
+
+
+def _patience(this: _Flown, asked: int | None = None) -> timedelta:
+    """Give how long one call is put off: longer with every failure in a row, as long as the provider asks."""
+    this.flight.failures += asked is None
+    return wait(this.hands.retry_rules, this.flight.failures, this.hands.clock.chance(), asked)
+
+
+def _sort_refusal(
+    this: _Flown, group: _Sorted, ticket: Ticket, body: Body, error: ApiError, notes: dict[str, str]
+) -> ApiError | None:
+    rules = this.hands.retry_rules
+    if ticket.asks and error.status == 404:
+        missed = group.block.tries[ticket.ordinal] = group.block.tries.get(ticket.ordinal, 0) + 1
+        if missed < NOT_FOUND_MAX:
+            group.asked_again.append((ticket.ordinal, rules.poll_max / 10 * missed))
+        else:
+            group.doubts.append((ticket, f"{this.hands.codec.provider} no longer knows the response"))
+        return None
+    if ticket.asks:
+        group.asked_again.append((ticket.ordinal, wait(rules, 1, this.hands.clock.chance(), error.retry_after_seconds)))
+        return error if error.about_us else None
+    if error.about_us:
+        group.put_off.append((ticket.ordinal, timedelta(), False))
+        return error
+    if error.refusal.retry is Retry.AFTER_RECONCILE:
+        group.doubts.append((ticket, f"{error.message} ({error.status})"))
+    elif error.status in LOAD:
+        notes.setdefault(f"{error.message} ({error.status}): calls go slower for a while", "info")
+        group.put_off.append((ticket.ordinal, timedelta(seconds=error.retry_after_seconds or 0), False))
+    elif error.refusal.retry is not Retry.NEVER and body.tries + group.block.tries.get(ticket.ordinal, 0) + 1 < rules.tries_max:
+        group.put_off.append((ticket.ordinal, _patience(this), True))
+    else:
+        outcome = Errored(code=error.code, message=error.message, request_id=error.request_id)
+        _sort_outcome(this, group, ticket, body, outcome, None, notes)
+    return None
+
+
+def _sort_outcome(
+    this: _Flown,
+    group: _Sorted,
+    ticket: Ticket,
+    body: Body,
+    outcome: Outcome,
+    now: datetime | None,
+    notes: dict[str, str],
+) -> None:
+    """Price an answer and keep it; make the row of anything else."""
+    hands, row = this.hands, group.block.row
+    tries = body.tries + group.block.tries.get(ticket.ordinal, 0) + 1
+    retry = again(hands.retry_rules, outcome, tries)
+    state = request_state(outcome, retry=retry, canceling=this.run.state is RunState.CANCELING)
+    answer_at, cost = None, ZERO
+    if isinstance(outcome, Succeeded):
+        assert now is not None, "answers are priced by their day"
+        cost, note = price(hands, outcome, body.model, Lane(row.route), now.date())
+        if note:
+            notes[note] = "alarm"
+        reason = Reason.FIRST_REQUEST if row.kind else Reason.REALTIME
+        group.settlements.append(Settlement(ordinal=ticket.ordinal, amount=cost, reason=reason))
+        answer_at = _segment(this, now).append(outcome.message)
+        group.passed = True
+    elif isinstance(outcome, Errored):
+        group.refused.append((body, outcome.message))
+    group.landed.append(
+        landed_row(outcome, ordinal=ticket.ordinal, seq=body.seq, state=state, answer_at=answer_at, cost=cost)
+    )
+
+
+def _segment(this: _Flown, now: datetime) -> SegmentWriter:
+    if this.segment is not None and this.segment.full:
+        this.hands.store.seal_segment(this.segment)
+        this.segment = None
+    if this.segment is None:
+        this.segment = this.hands.store.new_segment("answers", this.hands.worker, now)
+    return this.segment
+
+
+def _may_be_bought(outcome: Outcome) -> bool:
+    """Say whether a reply leaves open if the answer was made and billed: it cannot be read."""
     return isinstance(outcome, Errored) and refusal(outcome.code).billed is not Billed.NO
 
 
-async def _unread(hands: Hands, run: RunRow, row: ShardRow, text: str) -> None:
-    """A reply that tells nothing is as good as lost (promise 3)."""
-    now = await hands.clock.now()
-    with hands.store.write() as tx:
-        runs.note(tx, run.run_id, now, f"{text}: its hold counts as spent", level="warning")
-        hands.stay_away(tx, now)
-        _write_doubt(hands, tx, run, row)
-
-
-async def _no_reply(hands: Hands, run: RunRow, row: ShardRow, error: TransportFailed) -> None:
-    now = await hands.clock.now()
-    with hands.store.write() as tx:
-        runs.note(tx, run.run_id, now, error.message, level="warning")
-        hands.stay_away(tx, now)
-        if error.sent:
-            _write_doubt(hands, tx, run, row)
-        else:
-            shards.set_shard(tx, row.shard_id, state=next_state(AttemptState.SENDING, AttemptEvent.NEVER_SENT))
-
-
-async def _refused(hands: Hands, run: RunRow, row: ShardRow, body: Body, error: ApiError) -> None:
-    """A refusal about this body ends it; one about us, or about now, leaves it reserved."""
-    passes = error.about_us or error.status in (429, 529)
-    if passes or (error.refusal.retry is not Retry.NEVER and row.tries + 1 < hands.retry_rules.tries_max):
-        now = await hands.clock.now()
-        delay = wait(hands.retry_rules, row.tries + 1, hands.clock.chance(), error.retry_after_seconds)
-        with hands.store.write() as tx:
-            shards.set_shard(
-                tx,
-                row.shard_id,
-                state=next_state(AttemptState.SENDING, AttemptEvent.NEVER_SENT),
-                next_at=now + delay,
-            )
-        await hands.stumble(run, error)
-        return
-    outcome = Errored(code=error.code, message=error.message, request_id=error.request_id)
-    await _answered(hands, run, row, body, outcome)
-
-
-async def _answered(hands: Hands, run: RunRow, row: ShardRow, body: Body, outcome: Outcome) -> None:
-    """Write answer, outcome, settlement and state together (promise 2)."""
-    now = await hands.clock.now()
-    answer_at: int | None = None
-    segment: SegmentWriter | None = None
-    cost, verdict_note = ZERO, ""
-    if isinstance(outcome, Succeeded):
-        segment = hands.store.new_segment("answers", hands.worker, now)
-        answer_at = segment.append(outcome.message)
-        segment.sync()
-        cost, verdict_note = price(hands, outcome, body.model, Lane.REALTIME, now.date())
-    state = request_state(outcome, retry=again(hands.retry_rules, outcome, body.tries + 1), canceling=False)
-    with hands.store.write() as tx:
-        if isinstance(outcome, Succeeded):
-            verdict = books.settle(
-                hands.store,
-                tx,
-                row.hold_id,
-                [Settlement(ordinal=0, amount=Nanos(cost), reason=Reason.FIRST_REQUEST)],
-                shard_id=row.shard_id,
-                at=now,
-            )
-            if alarm(verdict):
-                verdict_note = f"the first request cost more than its ceiling: {body.model} is stopped"
-                pause(tx, run, verdict_note)
-            runs.pass_kind(tx, run.plan_id, row.kind, body.model)
-        else:
-            runs.refuse_kind(tx, run.plan_id, row.kind, body.model)
-            assert isinstance(outcome, Errored)
-            runs.note(
-                tx,
-                run.run_id,
-                now,
-                f"the first request of kind {row.kind} ({body.key}) was refused: {outcome.message}",
-                level="warning",
-            )
-        if verdict_note:
-            runs.note(tx, run.run_id, now, verdict_note, level="alarm")
+def _write(this: _Flown, tx: Transaction, group: _Sorted, now: datetime, notes: dict[str, str]) -> None:
+    """Write what came back of one shard, in the caller's transaction (promise 2)."""
+    hands, run, block = this.hands, this.run, group.block
+    row = block.row
+    verdict = books.settle(hands.store, tx, row.hold_id, group.settlements, shard_id=row.shard_id, at=now)
+    if alarm(verdict):
+        reason = f"block {row.shard_id} cost more than its ceiling: its models are stopped"
+        notes[reason] = "alarm"
+        pause(tx, run, reason)
+    shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=group.landed, at=now)
+    ended = [(row.shard_id, landed.ordinal) for landed in group.landed]
+    calls.end(hands.store, tx, ended + [(row.shard_id, ordinal) for ordinal, _, _ in group.put_off])
+    for ordinal, _, counts in group.put_off:
+        if counts:
+            shards.count_try(tx, row.plan_id, row.members[ordinal])
+    for ticket, queued in group.queued:
+        _write_queued(hands, tx, row, ticket, queued, now)
+    for ordinal, delay in group.asked_again:
+        calls.set_call(tx, row.shard_id, ordinal, next_at=now + delay)
+    for ticket, why in group.doubts:
+        this.flight.lost_in_row += 1
+        notes[f"{why}: the hold of {block.bodies[ticket.ordinal].key} counts as spent"] = "warning"
+        write_doubt(hands, tx, run, row, ticket.ordinal, block.bodies[ticket.ordinal], now)
+    if row.kind and group.passed:
+        runs.pass_kind(tx, run.plan_id, row.kind, row.provider, block.bodies[0].model)
+    for body, message in group.refused:
+        if row.kind:
+            runs.refuse_kind(tx, run.plan_id, row.kind, row.provider, body.model)
+            notes[f"the first request of kind {row.kind} ({body.key}) was refused: {message}"] = "warning"
+    gone = {landed.ordinal for landed in group.landed} | {ticket.ordinal for ticket, _ in group.doubts}
+    if block.open <= gone:
         books.release(tx, row.hold_id, at=now)
-        landed = landed_row(outcome, ordinal=0, seq=body.seq, state=state, answer_at=answer_at, cost=cost)
-        shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=[landed], at=now)
-        shards.set_shard(tx, row.shard_id, state=next_state(AttemptState.SENDING, AttemptEvent.REPLIED), landed_at=now)
-        runs.welcome_back(tx, hands.door)
-    if segment is not None:
-        hands.store.seal_segment(segment)  # not before a row points at it: a sealed one without a row is swept
+        shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
+
+
+def _write_queued(
+    hands: Hands, tx: Transaction, row: ShardRow, ticket: Ticket, queued: Queued, now: datetime
+) -> None:
+    call = calls.find(tx, row.shard_id, ticket.ordinal)
+    assert call is not None, "its intent was written"
+    age = now - call.at
+    calls.set_call(
+        tx,
+        row.shard_id,
+        ticket.ordinal,
+        state=next_state(call.state, CallEvent.TAKEN),
+        response_id=queued.response_id,
+        next_at=now + next_poll(hands.retry_rules, age, hands.clock.chance()),
+    )
+
+
+def _remember(this: _Flown, group: _Sorted, now: datetime) -> None:
+    """Bring what is in memory to what was written."""
+    block = group.block
+    block.open -= {landed.ordinal for landed in group.landed} | {ticket.ordinal for ticket, _ in group.doubts}
+    for ordinal, delay, counts in group.put_off:
+        block.ready.append(ordinal)
+        block.later[ordinal] = now + delay
+        block.tries[ordinal] = block.tries.get(ordinal, 0) + counts
+    if not block.open:
+        this.flight.blocks.pop(block.row.shard_id, None)
+        this.closed = True
+
+
+# doubts
+
+
+async def doubt(hands: Hands, run: RunRow, command: Doubt) -> None:
+    """The process died while calls were under way."""
+    now = await hands.clock.now()
+    hands.flight.blocks.pop(command.shard_id, None)
+    with hands.store.write() as tx:
+        row = shards.shard(tx, command.shard_id)
+        under_way = {call.ordinal for call in calls.of_shard(tx, command.shard_id)}
+    bodies = list(shards.bodies(hands.store, row.plan_id, row.members))
+    with hands.store.write() as tx:
+        hands.renew_in(tx, run, now)
+        lost = [ordinal for ordinal in command.ordinals if ordinal in under_way]
+        for ordinal in lost:
+            write_doubt(hands, tx, run, row, ordinal, bodies[ordinal], now)
+        text = f"{len(lost)} replies of {row.shard_id} were lost with their process: their holds count as spent"
+        runs.note(tx, run.run_id, now, text, level="warning")
+        landed = {*shards.landed_ordinals(tx, row.shard_id)}
+        left = set(range(row.requests)) - landed - under_way
+        if not left and under_way <= set(lost) | doubtful_ordinals(tx, row.shard_id):
+            books.release(tx, row.hold_id, at=now)
+            shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
+
+
+def doubtful_ordinals(tx: Transaction, shard_id: ShardId) -> set[int]:
+    """List the ordinals of a shard whose calls are doubts."""
+    return {call.ordinal for call in calls.of_shard(tx, shard_id) if call.state is CallState.DOUBTFUL}
+
+
+def write_doubt(
+    hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, ordinal: int, body: Body, now: datetime
+) -> None:
+    """Promise 3: give a lost call a hold of its own, and let its request go out again, or wait for a person."""
+    call = calls.find(tx, row.shard_id, ordinal)
+    assert call is not None, "its intent was written"
+    hold_id = books.split(
+        tx,
+        row.hold_id,
+        body.realtime,
+        payer=payer(run),
+        payee=hands.payee,
+        reason=Reason.DOUBT,
+        shard_id=row.shard_id,
+        at=now,
+    )
+    calls.set_call(
+        tx,
+        row.shard_id,
+        ordinal,
+        state=next_state(call.state, CallEvent.REPLY_LOST),
+        hold_id=hold_id,
+        next_at=None,
+    )
+    if row.kind:  # each doubt may be money: where replies are always lost, the run pauses after as many as refusals
+        runs.refuse_kind(tx, run.plan_id, row.kind, row.provider, body.model)
+    if run.doubts == "resend" and body.tries + 1 < hands.retry_rules.tries_max:
+        shards.count_try(tx, run.plan_id, body.seq)
+        wait_again(hands, tx, row, [body.seq])
+        return
+    outcome = Errored(code="reply_lost", message="the reply was lost; what it may have cost is held: lowtide doubt")
+    landed = landed_row(outcome, ordinal=ordinal, seq=body.seq, state="failed")
+    shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=[landed], at=now)
+
+
+async def recall_calls(hands: Hands, run: RunRow, command: RecallCalls) -> None:
+    """Ask the provider to cancel what is made in the background; what finishes all the same is paid, and taken."""
+    for ordinal in command.ordinals:
+        with hands.store.read() as tx:
+            call = calls.find(tx, command.shard_id, ordinal)
+        if call is None or call.response_id is None:
+            continue
+        try:
+            reply = await hands.ask(hands.codec.cancel_response_call(call.response_id))
+        except TransportFailed as error:
+            await hands.stumble(run, error)
+            return
+        found = hands.codec.decode_response(status=reply.status, headers=reply.headers, body=reply.body)
+        now = await hands.clock.now()
+        if isinstance(found, ApiError) and (found.status in LOAD or found.status >= 500):
+            await hands.stumble(run, found)
+            return
+        with hands.store.write() as tx:
+            # A refusal means that it is over already; asking about it tells.
+            calls.set_call(tx, command.shard_id, ordinal, cancel_asked=True, next_at=now)

@@ -7,14 +7,16 @@ never arrived, and only then it is sent again. No create is ever repeated blindl
 """
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lowtide import points
 from lowtide.attempt import AttemptState
 from lowtide.batch import FOUND, READABLE, BatchEvent, BatchState, BatchView, next_state
-from lowtide.dispatch import BatchId, DropShard, PackShard, Reconcile, Role, Submit
+from lowtide.dispatch import BatchId, DropShard, Hasten, PackShard, Reconcile, Role, Submit
 from lowtide.errors import TransportFailed
 from lowtide.ledger import Reason
+from lowtide.money import Nanos
 from lowtide.packing import (
     CUSTOM_ID_LENGTH,
     Packed,
@@ -31,12 +33,13 @@ from lowtide.result import Retry
 from lowtide.retry import believed_lost
 from lowtide.store import Transaction, books, runs, shards
 from lowtide.store.runs import RunRow
-from lowtide.store.shards import BatchRow, ShardRow
+from lowtide.store.shards import BatchRow, LotRow, ShardRow
 from lowtide.transport import Upload
 from lowtide.worker.hands import Hands, pause, payer
 from lowtide.worker.reading import listing, result_lines
 
 CHUNK_BYTES = 1 << 18
+BLOCK_BYTES_MAX = 64 << 20  # of the bodies of one block of real-time calls
 RECONCILE_SECONDS = 10
 RENEW_BYTES = 4 << 20  # of an upload; a line of 30 kbit/s takes 18 minutes for them
 # The answers to a create after which there is certainly no batch: refused by what was sent, by who we are, or by load.
@@ -47,73 +50,107 @@ REFUSED_UNSEEN = frozenset({400, 401, 402, 403, 404, 413, 429, 529})
 
 
 async def pack_shard(hands: Hands, run: RunRow, command: PackShard) -> None:
-    """Reserve for the next requests and make them a shard, all in one transaction (promise 1)."""
+    """Reserve for the next requests of a lot and make them a shard, all in one transaction (promise 1)."""
     assert command.run_id == run.run_id
     now = await hands.clock.now()
     shard_id = ShardId(f"lt{hands.clock.new_id(14)}")
-    limits = hands.codec.batch_limits
+    batch = command.route == "batch"
     with hands.store.write() as tx:
         account = books.find_account(tx, payer(run), lock=True)
         assert account is not None
-        room = hands.dispatch_rules.queued_requests_max - runs.known_door(tx, hands.door).queued_requests
-        packed = pack(
-            shards.candidates(tx, run),
-            ShardLimits(
-                requests_max=min(limits.requests_max, hands.dispatch_rules.shard_requests_max, room),
-                bytes_max=limits.bytes_max - len(hands.codec.batch_open()) - len(hands.codec.batch_close()),
-                line_overhead_bytes=hands.codec.batch_line_length(
-                    custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=False
-                ),
-                headroom=account.headroom,
-            ),
-        )
+        lot = shards.lot_row(tx, run.plan_id, command.lot)
+        if lot.route != command.route:
+            return  # called back in the meantime
+        limits = _batch_limits(hands, tx, lot, account.headroom) if batch else _block_limits(hands, account.headroom)
+        if command.one:
+            limits = replace(limits, requests_max=1)
+        packed = pack(shards.candidates(tx, run, lot, realtime=not batch), limits)
         if not packed.members:
             return
-        _reserve_batch(hands, tx, run, shard_id, packed, now)
+        row = reserve_shard(hands, tx, run, lot, packed, shard_id=shard_id, route=command.route, now=now)
+        assert row is not None, "pack stays under the headroom"
+        if batch:
+            shards.insert_batch(
+                tx,
+                shard_id=shard_id,
+                provider=hands.codec.provider,
+                total=len(packed.members),
+                role=Role.OURS,
+                state=BatchState.PLANNED,
+            )
+            runs.note(tx, run.run_id, now, f"shard {shard_id}: reserved for {len(packed.members)} requests")
+        if command.one:
+            shards.set_lot(tx, run.plan_id, lot.lot, warm="out")
+        if packed.fresh_through is not None:
+            runs.set_packed(tx, run.plan_id, lot.lot, packed.fresh_through)
     points.reached("pack.after_commit")
 
 
-def _reserve_batch(
-    hands: Hands, tx: Transaction, run: RunRow, shard_id: ShardId, packed: Packed, now: datetime
-) -> None:
-    hold_id = books.reserve(
-        tx,
-        payer=payer(run),
-        payee=hands.payee,
-        amount=packed.ceiling,
-        reason=Reason.BATCH,
-        shard_id=shard_id,
-        at=now,
+def _batch_limits(hands: Hands, tx: Transaction, lot: LotRow, headroom: Nanos | None) -> ShardLimits:
+    codec, rules = hands.codec, hands.dispatch_rules
+    assert codec.batch_limits is not None, f"{codec.provider} has no batches"
+    room = rules.queued_requests_max - runs.known_door(tx, hands.door).queued_requests
+    own = lot.requests_max or codec.batch_limits.requests_max
+    return ShardLimits(
+        requests_max=max(0, min(codec.batch_limits.requests_max, rules.shard_requests_max, room, own)),
+        bytes_max=codec.batch_limits.bytes_max - len(codec.batch_open()) - len(codec.batch_close()),
+        line_overhead_bytes=codec.batch_line_length(
+            custom_id_length=CUSTOM_ID_LENGTH, params_length=0, endpoint=lot.endpoint, first=False
+        ),
+        headroom=headroom,
     )
-    assert hold_id is not None, "pack stays under the headroom"
+
+
+def _block_limits(hands: Hands, headroom: Nanos | None) -> ShardLimits:
+    """A block of real-time calls has no limit of the provider's; its size bounds what one transaction touches."""
+    return ShardLimits(
+        requests_max=hands.dispatch_rules.block_requests, bytes_max=BLOCK_BYTES_MAX, line_overhead_bytes=0, headroom=headroom
+    )
+
+
+def reserve_shard(
+    hands: Hands,
+    tx: Transaction,
+    run: RunRow,
+    lot: LotRow,
+    packed: Packed,
+    *,
+    shard_id: ShardId,
+    route: str,
+    now: datetime,
+    kind: str = "",
+) -> ShardRow | None:
+    """Reserve for a shard and write it; ``None`` when the budget does not cover it. ``kind``: the first of its kind."""
+    reason = Reason.BATCH if route == "batch" else Reason.REALTIME
+    if kind:
+        reason = Reason.FIRST_REQUEST
+    if packed.doubted:
+        reason = Reason.POSSIBLE_DUPLICATE
+    hold_id = books.reserve(
+        tx, payer=payer(run), payee=hands.payee, amount=packed.ceiling, reason=reason, shard_id=shard_id, at=now
+    )
+    if hold_id is None:
+        return None
     members = pack_members(packed.members)
+    state = AttemptState.OUT if route == "batch" else AttemptState.RESERVED
     row = ShardRow(
         shard_id=shard_id,
         run_id=run.run_id,
         plan_id=run.plan_id,
         wave=run.wave,
-        route="batch",
-        kind="",
+        provider=hands.codec.provider,
+        lot=lot.lot,
+        route=route,
+        kind=kind,
         members=unpack_members(members),
         requests=len(packed.members),
         bytes=packed.bytes,
         hold_id=hold_id,
-        state=AttemptState.OUT,
-        tries=0,
+        state=state,
     )
-    shards.insert_shard(tx, row, members=members, created_at=now, state=AttemptState.OUT)
-    shards.insert_batch(
-        tx,
-        shard_id=shard_id,
-        provider=hands.codec.provider,
-        total=len(packed.members),
-        role=Role.OURS,
-        state=BatchState.PLANNED,
-    )
+    shards.insert_shard(tx, row, members=members, created_at=now, state=state)
     shards.set_requests(hands.store, tx, run.plan_id, packed.again, state="trying", was="retry")
-    if packed.fresh_through is not None:
-        runs.set_packed(tx, run.run_id, packed.fresh_through)
-    runs.note(tx, run.run_id, now, f"shard {shard_id}: reserved for {len(packed.members)} requests")
+    return row
 
 
 async def drop_shard(hands: Hands, run: RunRow, command: DropShard) -> None:
@@ -125,21 +162,57 @@ async def drop_shard(hands: Hands, run: RunRow, command: DropShard) -> None:
 
 
 def drop(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, now: datetime) -> None:
-    """Release a shard that bought nothing, in the caller's transaction."""
+    """Release a shard, or what is left of one, that bought nothing, in the caller's transaction."""
     books.release(tx, row.hold_id, at=now)
-    shards.set_shard(tx, row.shard_id, state=AttemptState.DROPPED, landed_at=now)
-    seqs = row.members.tolist()
+    landed = shards.landed_ordinals(tx, row.shard_id)
+    state = AttemptState.LANDED if landed else AttemptState.DROPPED
+    shards.set_shard(tx, row.shard_id, state=state, landed_at=now)
+    wait_again(hands, tx, row, row.members.tolist())
+    if warms(tx, row):
+        shards.set_lot(tx, row.plan_id, row.lot, warm="first")
+    runs.note(tx, run.run_id, now, f"shard {row.shard_id} was given up before it was bought")
+
+
+def wait_again(hands: Hands, tx: Transaction, row: ShardRow, seqs: Sequence[int]) -> None:
+    """Let those of these requests that have no outcome go out again."""
     for was in ("pending", "trying"):
         shards.set_requests(hands.store, tx, row.plan_id, seqs, state="retry", was=was)
-    runs.note(tx, run.run_id, now, f"shard {row.shard_id} was given up before it was bought")
+
+
+def warms(tx: Transaction, row: ShardRow) -> bool:
+    """Say whether a shard is the one request that goes first to fill its lot's cache."""
+    return row.requests == 1 and shards.lot_row(tx, row.plan_id, row.lot).warm == "out"
+
+
+async def hasten(hands: Hands, run: RunRow, command: Hasten) -> None:
+    """Let everything go out in real time from now on: what is out is called back, what was bought is kept."""
+    assert command.run_id == run.run_id
+    now = await hands.clock.now()
+    with hands.store.write() as tx:
+        runs.hasten(tx, run.run_id, run.plan_id)
+        text = "the deadline is near: what is out is called back, and the rest goes out in real time"
+        runs.note(tx, run.run_id, now, text, level="warning")
 
 
 # submitting
 
 
 async def submit(hands: Hands, run: RunRow, command: Submit) -> None:
-    """Create the batch of a shard: newest batch seen, intent, POST, outcome."""
+    """Create the batch of a shard: newest batch seen, intent, POST, outcome.
+
+    Where lines are uploaded first, the file is there before the intent: it costs nothing and may be made twice.
+    """
+    with hands.store.read() as tx:
+        row = shards.shard(tx, command.shard_id)
+        lot = shards.lot_row(tx, row.plan_id, row.lot)
+    file_id = ""
     try:
+        if hands.codec.uploads:
+            uploaded = await _file(hands, run, row, lot, command.batch_id)
+            if isinstance(uploaded, ApiError):
+                await _no_file(hands, run, command, uploaded)
+                return
+            file_id = uploaded
         newest = await _newest(hands)
     except TransportFailed as error:
         await hands.stumble(run, error)
@@ -151,10 +224,12 @@ async def submit(hands: Hands, run: RunRow, command: Submit) -> None:
     if not await _write_intent(hands, run, command, newest):
         return
     points.reached("submit.after_intent")
-    with hands.store.read() as tx:
-        row = shards.shard(tx, command.shard_id)
     try:
-        reply = await hands.ask(hands.codec.lines_call(), _upload(hands, run, row))
+        if hands.codec.uploads:
+            create = hands.codec.create_call(file_id=file_id, endpoint=lot.endpoint, token=row.shard_id)
+            reply = await hands.ask(create)
+        else:
+            reply = await hands.ask(hands.codec.lines_call(), _upload(hands, run, row, lot))
     except TransportFailed as error:
         await _no_reply(hands, run, command, error)
         return
@@ -165,6 +240,31 @@ async def submit(hands: Hands, run: RunRow, command: Submit) -> None:
     else:
         await confirm(hands, run, command.batch_id, found, verified=True)
     points.reached("submit.after_outcome")
+
+
+async def _file(hands: Hands, run: RunRow, row: ShardRow, lot: LotRow, batch_id: BatchId) -> str | ApiError:
+    """Upload a shard's lines, unless they are there. Raises: TransportFailed."""
+    with hands.store.read() as tx:
+        known = shards.batch(tx, batch_id).input_file_id
+    if known is not None:
+        return known
+    reply = await hands.ask(hands.codec.lines_call(), _upload(hands, run, row, lot))
+    points.reached("upload.after_reply")
+    found = hands.codec.decode_file(status=reply.status, headers=reply.headers, body=reply.body)
+    if isinstance(found, str):
+        with hands.store.write() as tx:
+            shards.set_batch(tx, batch_id, input_file_id=found)
+    return found
+
+
+async def _no_file(hands: Hands, run: RunRow, command: Submit, error: ApiError) -> None:
+    """The upload was refused: nothing was created, so nothing is in doubt."""
+    if error.refusal.retry is Retry.NEVER and not error.about_us:
+        with hands.store.write() as tx:
+            batch = shards.batch(tx, command.batch_id)
+            state = next_state(next_state(batch.state, BatchEvent.INTENT_WRITTEN), BatchEvent.REFUSED)
+            shards.set_batch(tx, command.batch_id, state=state, error=error.message)
+    await hands.stumble(run, error)
 
 
 async def _newest(hands: Hands) -> BatchView | ApiError | None:
@@ -199,22 +299,29 @@ async def _write_intent(hands: Hands, run: RunRow, command: Submit, newest: Batc
     return True
 
 
-def _upload(hands: Hands, run: RunRow, row: ShardRow) -> Upload:
+def _upload(hands: Hands, run: RunRow, row: ShardRow, lot: LotRow) -> Upload:
     """Stream a shard from its segments, with its exact length known beforehand."""
     codec = hands.codec
     length = len(codec.batch_open()) + len(codec.batch_close()) + row.bytes
-    first = codec.batch_line_length(custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=True)
-    later = codec.batch_line_length(custom_id_length=CUSTOM_ID_LENGTH, params_length=0, first=False)
-    return Upload(chunks=_lines(hands, run, row), length=length + first - later)
+    first, later = (
+        codec.batch_line_length(
+            custom_id_length=CUSTOM_ID_LENGTH, params_length=0, endpoint=lot.endpoint, first=is_first
+        )
+        for is_first in (True, False)
+    )
+    return Upload(chunks=_lines(hands, run, row, lot), length=length + first - later)
 
 
-async def _lines(hands: Hands, run: RunRow, row: ShardRow) -> AsyncIterator[bytes]:
+async def _lines(hands: Hands, run: RunRow, row: ShardRow, lot: LotRow) -> AsyncIterator[bytes]:
     codec, store = hands.codec, hands.store
     pieces: list[bytes] = [codec.batch_open()]
     size = since = 0
     for ordinal, body in enumerate(shards.bodies(store, row.plan_id, row.members)):
         line = codec.batch_line(
-            custom_id=custom_id(row.shard_id, ordinal), params=store.body(body.body_at), first=ordinal == 0
+            custom_id=custom_id(row.shard_id, ordinal),
+            params=store.body(body.body_at),
+            endpoint=lot.endpoint,
+            first=ordinal == 0,
         )
         pieces.append(line)
         size += len(line)
@@ -358,11 +465,18 @@ async def _candidates(hands: Hands, batch: BatchRow) -> list[BatchView] | ApiErr
             past = past or older
             if older or view.provider_batch_id == batch.newest_before:
                 reached_back = True
-            elif view.counts.total == batch.total and view.provider_batch_id not in batch.rejected.split():
+            elif _may_be(hands, batch, view):
                 found.append(view)
         if past:
             break
     return await _unknown(hands, batch, found) if reached_back or found else None
+
+
+def _may_be(hands: Hands, batch: BatchRow, view: BatchView) -> bool:
+    """Say whether a listed batch may be the answer to a doubt: it carries our token, or it could by its count."""
+    if hands.codec.uploads:
+        return view.token == batch.shard_id
+    return view.counts.total == batch.total and view.provider_batch_id not in batch.rejected.split()
 
 
 async def _unknown(hands: Hands, batch: BatchRow, found: list[BatchView]) -> list[BatchView]:
@@ -375,6 +489,11 @@ async def _unknown(hands: Hands, batch: BatchRow, found: list[BatchView]) -> lis
 
 async def _decide(hands: Hands, run: RunRow, command: Reconcile, batch: BatchRow, candidates: list[BatchView]) -> None:
     """Look into what is over; take what is left; with nothing left, wait or send again."""
+    if hands.codec.uploads and candidates:
+        # The token proves whose it is. Of two (a create that was sent again after all) the older is taken here, and the
+        # other is found by looking for late twins.
+        await confirm(hands, run, command.batch_id, candidates[-1], verified=True)
+        return
     left: list[BatchView] = []
     for view in candidates:
         if FOUND[view.event] not in READABLE or view.archived:

@@ -16,12 +16,11 @@ def price(hands: Hands, answer: Succeeded, asked_model: str, lane: Lane, day: da
     """Price an answer from its own usage, on the lane and the day it was bought. Gives the cost and a note, or "".
 
     The model that answered is billed; one that the catalog does not know is billed as the one asked for, with a note.
-    A batch answer that the provider says it served on another tier is priced there, with a note.
+    An answer that the provider says it served on another lane is priced there, with a note where that is a surprise.
     """
-    tier = answer.usage.service_tier
-    note = ""
-    if lane is Lane.BATCH and tier is not None and tier != "batch":
-        lane, note = Lane.REALTIME, f"{answer.model} was served on tier {tier} though it was in a batch"
+    lane, note = hands.codec.served(lane, answer.usage)
+    if note:
+        note = f"{answer.model} {note}"
     try:
         sheet = hands.catalog.sheet(hands.codec.provider, answer.model or asked_model, lane, day)
     except PriceUnknown:

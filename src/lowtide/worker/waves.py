@@ -5,17 +5,20 @@ from the start: nothing of it was sent, and the same answers make the same reque
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from lowtide import points
+from lowtide.catalog import Lane
 from lowtide.dispatch import MakeWave, PlanId
 from lowtide.errors import NotFound
 from lowtide.providers import Codec, kept_answer
-from lowtide.request import Request, RequestKey
+from lowtide.request import Endpoint, Request, RequestKey
+from lowtide.routing import Route
 from lowtide.spool import Scales, seal, spool
 from lowtide.store import Store, answers, plans, runs
+from lowtide.store.plans import Lot
 from lowtide.store.runs import RunRow
 from lowtide.worker.hands import Hands, pause
 from lowtide.workload import Answer, Scope, Workload
@@ -23,12 +26,26 @@ from lowtide.workload import Answer, Scope, Workload
 ANSWERS_KEPT = 2000
 
 
+def lot_routes(lots: Mapping[Lot, int], codecs: Mapping[str, Codec], wanted: Route) -> dict[int, str]:
+    """Give the route of each lot by number: the wanted one where its provider has it, else the next dearer it has."""
+    found: dict[int, str] = {}
+    for lot, number in lots.items():
+        codec, route = codecs[lot.provider], wanted
+        if route in (Route.WINDOW_2H, Route.WINDOW_8H):
+            possible = lot.endpoint is Endpoint.RESPONSES and Lane(route.value) in codec.windows
+            route = route if possible else Route.BATCH
+        if route is Route.BATCH and codec.batch_limits is None:
+            route = Route.REALTIME
+        found[number] = route.value
+    return found
+
+
 class StoredAnswers:
     """Finished answers by key, read from the store as they are asked for; the last ones are kept."""
 
-    def __init__(self, store: Store, codec: Codec, plan_id: PlanId) -> None:
+    def __init__(self, store: Store, codecs: Mapping[str, Codec], plan_id: PlanId) -> None:
         self._store = store
-        self._codec = codec
+        self._codecs = codecs
         self._plan_id = plan_id
         self._kept: OrderedDict[RequestKey, Answer | None] = OrderedDict()
 
@@ -50,7 +67,7 @@ class StoredAnswers:
             return Answer(text=None, reason="it was not asked for")
         if row.state == "succeeded":
             assert row.answer_at is not None
-            return answered(self._codec, self._store.body(row.answer_at))
+            return answered(self._codecs[row.provider], self._store.body(row.answer_at))
         if row.state in ("failed", "canceled"):
             return Answer(text=None, reason=row.message or row.code)
         return None
@@ -91,10 +108,11 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
     with hands.store.read() as tx:
         plan_row = plans.find_plan(tx, run.plan_id)
         first_seq = plans.last_seq(tx, run.plan_id) + 1
+        lots = plans.lots(tx, run.plan_id)
     assert plan_row is not None
     with hands.store.write() as tx:
         plans.drop_wave(tx, run.plan_id, command.wave)
-    stored = StoredAnswers(hands.store, hands.codec, run.plan_id)
+    stored = StoredAnswers(hands.store, hands.codecs, run.plan_id)
     workload = workload_of(hands, run)
 
     def gaps(request: Request) -> Iterable[RequestKey]:
@@ -106,7 +124,7 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
 
     made = spool(
         hands.store,
-        Scales(hands.codec, hands.catalog, now.date()),
+        Scales(hands.codecs, hands.catalog, now.date()),
         workload.next_wave(scope_of(plan_row), command.wave, stored),
         plan_id=run.plan_id,
         wave=command.wave,
@@ -114,6 +132,7 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
         writer=hands.worker,
         now=now,
         gaps=gaps,
+        lots=lots,
     )
     with hands.store.write() as tx:
         if made.problems:
@@ -123,6 +142,8 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
             plans.drop_wave(tx, run.plan_id, command.wave)  # nothing half done stays
             return
         seal(tx, run.plan_id, command.wave, made)
+        route = Route.REALTIME if run.hastened else Route(run.route)
+        plans.set_routes(tx, run.plan_id, lot_routes(made.lots, hands.codecs, route))
         runs.set_wave(tx, run.run_id, command.wave)
         count = made.next_seq - made.first_seq
         runs.note(tx, run.run_id, now, f"wave {command.wave + 1} made: {count} requests")
