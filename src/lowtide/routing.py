@@ -16,12 +16,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from math import log10
 
-from lowtide.money import ZERO, Nanos
+from lowtide.money import Nanos
 
 STEPS = 20  # quantiles that describe a turnaround, at 2.5 %, 7.5 % ... 97.5 %
 CELLS = 96  # parts into which the time that can be spared is cut
 PARTS = 1_000_000  # a chance is a whole number of these
-NOW = timedelta(0)
 
 
 class Route(StrEnum):
@@ -139,7 +138,8 @@ class Ready:
 class Choice:
     """The lane of the first lot's next wave, and what follows from it.
 
-    ``hasten_at`` is when what is still out of this wave moves to real time; ``None`` when it never does. ``likely`` is the
+    ``hasten_at`` is when what is still out of this wave moves to ``hasten_to``; ``None`` when it never does. That is real time,
+    or a window that still leaves time for it: then choose again, without the lanes that were tried. ``likely`` is the
     expected cost of all lots, moves included; ``ceiling`` the most. ``sure`` says that the deadline (if any) holds even if
     nothing comes back from a cheap lane; ``misses`` that even real time cannot meet it. ``blocked`` says why it cannot
     be bought this way at all, empty when it can; a lane
@@ -150,6 +150,7 @@ class Choice:
     reason: str
     expected_at: Ready
     hasten_at: datetime | None
+    hasten_to: Route
     likely: Nanos | None
     ceiling: Nanos | None
     batches: int
@@ -312,7 +313,7 @@ class _Case:
             return timedelta(seconds=sum(wave.realtime_seconds for wave in self.waves))
         return self.usual(route).nine_in_ten * len(self.waves)
 
-    def ready(self, route: Route, hasten: datetime | None = None) -> Ready:
+    def ready(self, route: Route, *, moves: bool) -> Ready:
         """When all is done. Waves are added up: their halves, and their ninths as if they came together."""
         if route is Route.REALTIME:
             half = late = timedelta(seconds=sum(wave.realtime_seconds for wave in self.waves))
@@ -320,7 +321,7 @@ class _Case:
             usual = self.usual(route)
             half, late = usual.half * len(self.waves), usual.nine_in_ten * len(self.waves)
         half_at, late_at = self.now + half, self.now + late
-        if hasten is not None and self.deadline_at is not None:
+        if moves and self.deadline_at is not None:
             half_at, late_at = min(half_at, self.deadline_at), min(late_at, self.deadline_at)
         return Ready(half_at=half_at, nine_in_ten_at=late_at)
 
@@ -336,26 +337,26 @@ class _Case:
         route: Route,
         reason: str,
         *,
-        hasten: datetime | None = None,
-        saved: Nanos = ZERO,
+        spread: "_Spread | None" = None,
         sure: bool | None = None,
         blocked: str = "",
     ) -> Choice:
         """Close. With a moment of hastening, the expected cost is real time less what is expected to be saved."""
         missed = self.misses()
         likely, ceiling = None, None
-        if hasten is not None:
-            likely = Nanos(self.likely(Route.REALTIME) - saved)
-            ceiling = max(self.sums[Route.REALTIME].ceiling, self.sums[route].ceiling)
+        if spread is not None:
+            likely = Nanos(self.likely(Route.REALTIME) - spread.saved)
+            ceiling = max(offer.ceiling for offer in self.sums.values())
         elif route in self.sold:
             likely, ceiling = self.sums[route].likely, self.sums[route].ceiling
         if sure is None:
-            sure = self.deadline_at is None or (not missed and (route is Route.REALTIME or hasten is not None))
+            sure = self.deadline_at is None or (not missed and (route is Route.REALTIME or spread is not None))
         return Choice(
             route=route,
             reason=f"{reason}.",
-            expected_at=self.ready(route, hasten),
-            hasten_at=hasten,
+            expected_at=self.ready(route, moves=spread is not None),
+            hasten_at=None if spread is None else spread.hasten_at,
+            hasten_to=Route.REALTIME if spread is None else spread.then,
             likely=likely,
             ceiling=ceiling,
             batches=batch_count(self.waves[0].requests, self.rules) if route is Route.BATCH else 0,
@@ -413,11 +414,11 @@ def _by_deadline(case: _Case, headroom: Nanos | None) -> Choice:
     basis = f"half come back within {_show(usual.half)}"
     if usual.basis is TurnaroundBasis.PRIOR:
         basis += ", we suppose"
-    reason = f"{_NAMES[found.route]}: {basis}, and what is not back by {found.hasten_at:%Y-%m-%d %H:%M} UTC moves to real time"
+    moves = f"{_NAMES[found.route]}: {basis}, and what is not back by {found.hasten_at:%Y-%m-%d %H:%M} UTC moves to"
+    reason = f"{moves} {_NAMES[found.then].lower()}"
     if headroom is not None and case.likely(Route.REALTIME) > headroom:
-        reason += ", as far as the budget covers it"
-        return case.choice(found.route, reason, hasten=found.hasten_at, saved=found.saved, sure=False)
-    return case.choice(found.route, reason, hasten=found.hasten_at, saved=found.saved)
+        return case.choice(found.route, f"{reason}, as far as the budget covers it", spread=found, sure=False)
+    return case.choice(found.route, reason, spread=found)
 
 
 def _covered(case: _Case, headroom: Nanos | None, reason: str) -> Choice:
@@ -436,6 +437,7 @@ class _Spread:
 
     route: Route
     hasten_at: datetime
+    then: Route
     saved: Nanos
 
 
@@ -472,52 +474,65 @@ def _spread(case: _Case) -> _Spread:
         cancel_seconds=rules.cancel_seconds,
         rules=rules,
     )
-    worth = [0] * (CELLS + 1)
-    best = _Best()
+    later = [0] * (CELLS + 1)
     for number in reversed(range(len(waves))):
-        wave = waves[number]
-        lanes = _lanes(case, wave, cell)
-        collect = _collect_seconds(wave.requests, rules)
+        collect = _collect_seconds(waves[number].requests, rules)
         lost = -(-(rules.cancel_seconds + collect) // cell)
         gained = (reserves[number] - collect) // cell  # negative where collecting takes longer
-        if number == 0:
-            best = _best_wait(max(0, spare // cell) if spare >= 0 else -1, worth, lanes, lost, gained, rules)
-        else:
-            worth = [_best_wait(cells, worth, lanes, lost, gained, rules).worth for cells in range(CELLS + 1)]
+        bests = _best_waits(later, _lanes(case, waves[number], cell), lost, gained, rules)
+        later = [best.worth for best in bests]
+    best = bests[spare // cell] if spare >= 0 else _Best(worth=0)
     if best.route is Route.REALTIME or last <= case.now:
-        return _Spread(route=Route.REALTIME, hasten_at=case.now, saved=Nanos(max(best.worth, 0)))
+        return _Spread(route=Route.REALTIME, hasten_at=case.now, then=Route.REALTIME, saved=Nanos(best.worth))
     until = last if best.longest else min(last, case.now + timedelta(seconds=best.wait * cell))
-    return _Spread(route=best.route, hasten_at=until, saved=Nanos(best.worth))
+    return _Spread(route=best.route, hasten_at=until, then=best.then, saved=Nanos(best.worth))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Best:
     """The best way to spend time on a wave. ``longest``: waiting any longer would not leave time to change lanes."""
 
+    worth: int
     route: Route = Route.REALTIME
     wait: int = 0
-    worth: int = -1
+    then: Route = Route.REALTIME
     longest: bool = False
 
 
-def _best_wait(
-    spare: int, later: Sequence[int], lanes: Sequence[_Lane], lost: int, gained: int, rules: RouteRules
-) -> _Best:
-    """Find lane and wait with the largest saving of this wave and the ``later`` ones. In doubt the longer wait."""
-    if spare < 0:
-        return _Best(worth=0)
-    best = _Best(worth=later[min(spare, CELLS)])
+def _best_waits(later: Sequence[int], lanes: Sequence[_Lane], lost: int, gained: int, rules: RouteRules) -> list[_Best]:
+    """For each amount of time to spare, in cells: lane, wait and what to fall back to, with the largest saving.
+
+    ``later`` is what the waves after this one save, by the time left to them. Lanes are taken dearest first, and each
+    falls back to the best of those before it. In doubt the longer wait.
+    """
+    found = [_Best(worth=worth) for worth in later]
+    early = [later[min(max(left + gained, 0), CELLS)] for left in range(CELLS + 1)]
     for lane in lanes:
-        early = 0  # parts times the worth of what follows, summed over the cells in which the wave closes
-        open_parts = PARTS
-        for wait in range(1, spare - lost + 1):
-            early += lane.closed[wait] * later[min(max(spare - wait + gained, 0), CELLS)]
-            open_parts -= lane.closed[wait]
-            worth = lane.saving * lane.arrived[wait] + early + open_parts * later[spare - wait - lost]
-            enough = lane.arrived[wait] * 100 >= rules.chance_min_percent * PARTS
-            if enough and worth // PARTS >= best.worth:
-                best = _Best(route=lane.route, wait=wait, worth=worth // PARTS, longest=wait == spare - lost)
-    return best
+        found = [_best_wait(spare, found, later, early, lane, lost, rules) for spare in range(CELLS + 1)]
+    return found
+
+
+def _best_wait(
+    spare: int, found: Sequence[_Best], later: Sequence[int], lane: _Lane, lost: int, gained: int, rules: RouteRules
+) -> _Best:
+    """The best for one amount of time: without this lane, or waiting in it for as long as pays."""
+    least = rules.chance_min_percent * PARTS
+    best, most = None, found[spare].worth
+    done = 0  # parts times the worth of what follows, summed over the cells in which the wave closes
+    open_parts = PARTS
+    for wait in range(1, spare - lost + 1):
+        closed, arrived, left = lane.closed[wait], lane.arrived[wait], spare - wait
+        done += closed * early[left]
+        open_parts -= closed
+        # What has not arrived saves in the lane it falls back to; ``found`` counts that for the whole wave.
+        rest, back = found[left - lost].worth, later[left - lost]
+        worth = lane.saving * arrived + done + (PARTS - arrived) * (rest - back) + open_parts * back
+        if arrived * 100 >= least and worth >= most * PARTS:
+            best, most = wait, worth // PARTS
+    if best is None:
+        return found[spare]
+    then = found[spare - best - lost].route
+    return _Best(worth=most, route=lane.route, wait=best, then=then, longest=best == spare - lost)
 
 
 def _lanes(case: _Case, wave: Lot, cell: int) -> list[_Lane]:
