@@ -513,9 +513,18 @@ def _best_waits(later: Sequence[int], lanes: Sequence[_Lane], lost: int, gained:
 
 
 def _best_wait(
-    spare: int, found: Sequence[_Best], later: Sequence[int], lane: _Lane, lost: int, gained: int, rules: RouteRules
+    spare: int,
+    found: Sequence[_Best],
+    later: Sequence[int],
+    early: Sequence[int],
+    lane: _Lane,
+    lost: int,
+    rules: RouteRules,
 ) -> _Best:
-    """The best for one amount of time: without this lane, or waiting in it for as long as pays."""
+    """The best for one amount of time: without this lane, or waiting in it for as long as pays.
+
+    ``early`` is what the later waves save when this one closes with so much time left.
+    """
     least = rules.chance_min_percent * PARTS
     best, most = None, found[spare].worth
     done = 0  # parts times the worth of what follows, summed over the cells in which the wave closes
