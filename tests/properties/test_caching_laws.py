@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowtide import caching
 from lowtide.caching import (
-    ONE,
     ROOT,
     CacheStyle,
+    Counted,
     HitBasis,
     HitRate,
     Prefix,
@@ -25,8 +24,10 @@ from lowtide.caching import (
     alive_share,
     first_of_each,
     judge,
+    lifetimes_allowed,
     ranks,
 )
+from lowtide.caching.tree import ONE, Choice, Tree
 from lowtide.catalog import Lane
 from lowtide.money import ZERO
 from lowtide.request import Neutral
@@ -37,8 +38,8 @@ RATES = Rates(
 
 
 @st.composite
-def forests(draw: st.DrawFn, largest: int = 7) -> tuple[tuple[Prefix, ...], int, int]:
-    """A small forest of prefixes, the requests in all, and the tail of those without a prefix."""
+def forests(draw: st.DrawFn, largest: int = 7) -> Counted:
+    """A small forest of prefixes."""
     size = draw(st.integers(0, largest))
     parents = [draw(st.integers(0, number)) for number in range(size)]  # 0 is the root
     ending = [draw(st.integers(0, 5)) for _ in range(size)]
@@ -64,7 +65,7 @@ def forests(draw: st.DrawFn, largest: int = 7) -> tuple[tuple[Prefix, ...], int,
     )
     direct = draw(st.integers(0, 3))
     below = sum(count for count, parent in zip(requests, parents, strict=True) if not parent)
-    return prefixes, direct + below, direct * 50
+    return Counted(prefixes=prefixes, requests=direct + below, tail_tokens=direct * 50)
 
 
 rates_of_hits = st.fractions(0, 1, max_denominator=20).map(lambda share: HitRate(share=share, basis=HitBasis.MEASURED))
@@ -86,29 +87,26 @@ terms_of_all_kinds = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(forests(largest=5), terms_of_all_kinds.filter(lambda terms: terms.style is CacheStyle.MARKED), st.integers(1, 4))
-def test_no_choice_of_breakpoints_is_cheaper(
-    forest: tuple[tuple[Prefix, ...], int, int], terms: Terms, most: int
-) -> None:
+def test_no_choice_of_breakpoints_is_cheaper(forest: Counted, terms: Terms, most: int) -> None:
     """Every set of breakpoints is tried, in every way that was allowed."""
-    prefixes, requests, tail = forest
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(caching, "BREAKPOINTS_MAX", most)
-        found = judge(prefixes, terms, requests=requests, tail_tokens=tail)
-        tree = caching._Tree.grow(prefixes, terms, requests=requests, tail_tokens=tail)
+        patch.setattr("lowtide.caching.choice.BREAKPOINTS_MAX", most)
+        found = judge(forest, terms)
+        tree = Tree.grow(forest, terms)
     able = [number for number in range(1, len(tree.nodes)) if tree.cacheable(number)]
-    cheapest = Fraction(tree.sums(caching._Choice(lifetime="", warm=False, marks=frozenset())).total())
+    cheapest = Fraction(tree.sums(Choice(lifetime="", warm=False, marks=frozenset())).total())
     for warm in (False, True) if terms.warm_allowed else (False,):
-        for lifetime in caching.lifetimes_allowed(terms, warm=warm):
+        for lifetime in lifetimes_allowed(terms, warm=warm):
             for count in range(len(able) + 1):
                 for marks in combinations(able, count):
                     if _deepest(tree, set(marks)) <= most:
-                        choice = caching._Choice(lifetime=lifetime, warm=warm, marks=frozenset(marks))
+                        choice = Choice(lifetime=lifetime, warm=warm, marks=frozenset(marks))
                         cheapest = min(cheapest, Fraction(tree.sums(choice).total()))
     assert found.chosen <= cheapest + 1  # a rounding may fall either way
     assert found.chosen <= found.none
 
 
-def _deepest(tree: caching._Tree, marks: set[int]) -> int:
+def _deepest(tree: Tree, marks: set[int]) -> int:
     counts = [0] * len(tree.nodes)
     for number in range(1, len(tree.nodes)):
         counts[number] = counts[tree.parents[number]] + (number in marks)
@@ -117,9 +115,9 @@ def _deepest(tree: caching._Tree, marks: set[int]) -> int:
 
 @settings(max_examples=150, deadline=None)
 @given(forests(), terms_of_all_kinds)
-def test_the_figures_add_up(forest: tuple[tuple[Prefix, ...], int, int], terms: Terms) -> None:
-    prefixes, requests, tail = forest
-    found = judge(prefixes, terms, requests=requests, tail_tokens=tail)
+def test_the_figures_add_up(forest: Counted, terms: Terms) -> None:
+    found = judge(forest, terms)
+    prefixes, tail = forest.prefixes, forest.tail_tokens
     own = {prefix.id: prefix.tokens for prefix in prefixes}
     own[ROOT] = 0
     whole = tail + sum((p.tokens - own[p.parent]) * p.requests + p.tail_tokens for p in prefixes)
@@ -140,17 +138,14 @@ def test_the_figures_add_up(forest: tuple[tuple[Prefix, ...], int, int], terms: 
 
 @settings(max_examples=60, deadline=None)
 @given(forests(), terms_of_all_kinds, st.integers(2, 9))
-def test_a_better_hit_rate_never_costs_more(
-    forest: tuple[tuple[Prefix, ...], int, int], terms: Terms, more: int
-) -> None:
-    prefixes, requests, tail = forest
+def test_a_better_hit_rate_never_costs_more(forest: Counted, terms: Terms, more: int) -> None:
 
     def better(rate: HitRate) -> HitRate:
         return replace(rate, share=min(Fraction(1), rate.share + Fraction(1, more)))
 
     upper = replace(terms, cold=better(terms.cold), warmed=better(terms.warmed))
-    before = judge(prefixes, terms, requests=requests, tail_tokens=tail)
-    after = judge(prefixes, upper, requests=requests, tail_tokens=tail)
+    before = judge(forest, terms)
+    after = judge(forest, upper)
     assert after.chosen <= before.chosen
     assert after.none == before.none
 
@@ -195,13 +190,15 @@ def test_a_tally_counts_what_bodies_begin_with(asked: list[Neutral], terms: Term
         chains = [[("system", b.system)] * bool(b.system) + [("shared", t) for t in b.shared] for b in asked]
         begun = [tuple(chain[: end + 1]) for chain in chains for end in range(len(chain))]
         if room == 10_000:
-            assert sorted(p.requests for p in tally.prefixes()) == sorted(begun.count(one) for one in set(begun))
-        found = tally.judge(terms)
+            assert sorted(p.requests for p in tally.counted().prefixes) == sorted(
+                begun.count(one) for one in set(begun)
+            )
+        found = judge(tally.counted(), terms)
         assert found.sharing.requests == len(asked)
         whole = sum(len(body.system) + sum(map(len, body.shared)) + len(body.text) for body in asked)
         assert found.sharing.input_tokens == whole
-        order = ranks(tally.prefixes())
-        assert sorted(order.values()) == list(range(len(tally.prefixes()) + 1))
+        order = ranks(tally.counted().prefixes)
+        assert sorted(order.values()) == list(range(len(tally.counted().prefixes) + 1))
         first = first_of_each(found, enumerate(innermost))
         assert bool(first) == bool(found.warmed())
         assert set(first) <= set(range(len(asked)))
@@ -212,8 +209,8 @@ def test_requests_sorted_by_rank_stand_together(asked: list[Neutral]) -> None:
     """All that begin with a prefix stand in one row, whatever the prefix."""
     tally = Tally(count=len)
     innermost = [tally.add(body, prompt_tokens=5_000) for body in asked]
-    order = ranks(tally.prefixes())
-    parents = {prefix.id: prefix.parent for prefix in tally.prefixes()}
+    order = ranks(tally.counted().prefixes)
+    parents = {prefix.id: prefix.parent for prefix in tally.counted().prefixes}
     row = [innermost[seq] for seq in sorted(range(len(asked)), key=lambda seq: (order[innermost[seq]], seq))]
 
     def begins(name: PrefixId, prefix: PrefixId) -> bool:
