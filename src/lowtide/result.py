@@ -79,24 +79,79 @@ class Refusal:
     billed: Billed
 
 
-# Anthropic's error types, reference platform.claude.com/docs/en/api/errors, checked 2026-11-21. The last three are ours.
+_FINAL = Refusal(retry=Retry.NEVER, billed=Billed.NO)
+_PASSES = Refusal(retry=Retry.LATER, billed=Billed.NO)
+_COSTLY = Refusal(retry=Retry.LATER, billed=Billed.MAYBE)
+_DOUBTFUL = Refusal(retry=Retry.AFTER_RECONCILE, billed=Billed.MAYBE)
+
 REFUSALS: dict[str, Refusal] = {
-    "invalid_request_error": Refusal(retry=Retry.NEVER, billed=Billed.NO),
-    "authentication_error": Refusal(retry=Retry.NEVER, billed=Billed.NO),
-    "billing_error": Refusal(retry=Retry.NEVER, billed=Billed.NO),
-    "permission_error": Refusal(retry=Retry.NEVER, billed=Billed.NO),
-    "not_found_error": Refusal(retry=Retry.NEVER, billed=Billed.NO),
-    "conflict_error": Refusal(retry=Retry.LATER, billed=Billed.NO),
-    "request_too_large": Refusal(retry=Retry.NEVER, billed=Billed.NO),
-    "rate_limit_error": Refusal(retry=Retry.LATER, billed=Billed.NO),
-    "api_error": Refusal(retry=Retry.LATER, billed=Billed.NO),
-    "timeout_error": Refusal(retry=Retry.LATER, billed=Billed.NO),
-    "overloaded_error": Refusal(retry=Retry.LATER, billed=Billed.NO),
-    "row_missing": Refusal(retry=Retry.LATER, billed=Billed.MAYBE),  # the batch ended without a row for it
-    "row_unreadable": Refusal(retry=Retry.LATER, billed=Billed.MAYBE),  # a whole line we cannot decode
-    "reply_lost": Refusal(retry=Retry.AFTER_RECONCILE, billed=Billed.MAYBE),  # a real-time call whose reply was lost
+    # Anthropic's error types, platform.claude.com/docs/en/api/errors, checked 2026-11-21.
+    "invalid_request_error": _FINAL,
+    "authentication_error": _FINAL,
+    "billing_error": _FINAL,
+    "permission_error": _FINAL,
+    "not_found_error": _FINAL,
+    "conflict_error": _PASSES,
+    "request_too_large": _FINAL,
+    "rate_limit_error": _PASSES,
+    "api_error": _PASSES,
+    "timeout_error": _PASSES,
+    "overloaded_error": _PASSES,
+    # OpenAI's codes and types (error guide and openai SDK 3.54.0, checked 2026-11-21). It publishes no closed list: a
+    # code that is not here is judged by the status it came with, in the codec.
+    "invalid_api_key": _FINAL,
+    "insufficient_quota": _FINAL,
+    "billing_hard_limit_reached": _FINAL,
+    "billing_not_active": _FINAL,
+    "model_not_found": _FINAL,
+    "unsupported_country_region_territory": _FINAL,
+    "context_length_exceeded": _FINAL,
+    "string_above_max_length": _FINAL,
+    "missing_required_parameter": _FINAL,
+    "unprocessable_entity": _FINAL,
+    "content_policy_violation": _FINAL,
+    "invalid_prompt": _FINAL,
+    "data_residency_mismatch": _FINAL,
+    "bio_policy": _FINAL,
+    "misalignment_policy_violation": _FINAL,
+    "invalid_image": _FINAL,
+    "invalid_image_format": _FINAL,
+    "invalid_base64_image": _FINAL,
+    "invalid_image_url": _FINAL,
+    "image_too_large": _FINAL,
+    "image_too_small": _FINAL,
+    "image_parse_error": _FINAL,
+    "image_content_policy_violation": _FINAL,
+    "invalid_image_mode": _FINAL,
+    "image_file_too_large": _FINAL,
+    "unsupported_image_media_type": _FINAL,
+    "empty_image_file": _FINAL,
+    "failed_to_download_image": _PASSES,
+    "image_file_not_found": _FINAL,
+    "rate_limit_exceeded": _PASSES,
+    "resource_unavailable": _PASSES,  # flex without room; not billed (flex guide)
+    "capacity_exceeded": _PASSES,  # the same at Groq
+    "server_error": _PASSES,
+    "server_overloaded": _PASSES,
+    "service_unavailable": _PASSES,
+    "response_failed": _COSTLY,  # a response that broke off; what was made of it may be billed
+    "response_unfinished": _DOUBTFUL,  # a response that is made in the background though nobody asked for that
+    # A batch as a whole (``LineProblem``; seen at OpenAI or documented by Azure, checked 2026-11-21).
+    "token_limit_exceeded": _PASSES,  # too many tokens enqueued: room comes as other batches end
+    "invalid_json_line": _FINAL,
+    "mismatched_model": _FINAL,
+    "model_mismatch": _FINAL,
+    "too_many_tasks": _FINAL,
+    "url_mismatch": _FINAL,
+    "duplicate_custom_id": _FINAL,
+    "empty_file": _FINAL,
+    "invalid_request": _FINAL,
+    # Ours.
+    "row_missing": _COSTLY,  # the batch ended without a row for it
+    "row_unreadable": _COSTLY,  # a whole line we cannot decode
+    "reply_lost": _DOUBTFUL,  # a real-time call whose reply was lost
 }
-UNKNOWN_REFUSAL = Refusal(retry=Retry.LATER, billed=Billed.NO)
+UNKNOWN_REFUSAL = _PASSES
 
 
 def refusal(code: str) -> Refusal:

@@ -16,12 +16,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from math import log10
 
-from lowtide.money import ZERO, Nanos
+from lowtide.money import Nanos
 
 STEPS = 20  # quantiles that describe a turnaround, at 2.5 %, 7.5 % ... 97.5 %
-CELLS = 96  # parts into which the time that can be spared is cut
+CELLS = 48  # parts into which the time that can be spared is cut
 PARTS = 1_000_000  # a chance is a whole number of these
-NOW = timedelta(0)
 
 
 class Route(StrEnum):
@@ -123,7 +122,7 @@ class RouteRules:
     wave_seconds: int = 30
     margin_seconds: int = 120
     margin_percent: int = 25
-    chance_min_percent: int = 5
+    chance_min_percent: int = 15
     poll_seconds_max: int = 300
 
 
@@ -139,7 +138,8 @@ class Ready:
 class Choice:
     """The lane of the first lot's next wave, and what follows from it.
 
-    ``hasten_at`` is when what is still out of this wave moves to real time; ``None`` when it never does. ``likely`` is the
+    ``hasten_at`` is when what is still out of this wave moves to ``hasten_to``; ``None`` when it never does. That is real time,
+    or a window that still leaves time for it: then choose again, without the lanes that were tried. ``likely`` is the
     expected cost of all lots, moves included; ``ceiling`` the most. ``sure`` says that the deadline (if any) holds even if
     nothing comes back from a cheap lane; ``misses`` that even real time cannot meet it. ``blocked`` says why it cannot
     be bought this way at all, empty when it can; a lane
@@ -150,6 +150,7 @@ class Choice:
     reason: str
     expected_at: Ready
     hasten_at: datetime | None
+    hasten_to: Route
     likely: Nanos | None
     ceiling: Nanos | None
     batches: int
@@ -221,8 +222,8 @@ def hasten_at(
     """Give the last safe moment to cancel what is out and buy the rest in real time.
 
     ``remaining_waves`` includes the one that is out, ``realtime_seconds`` is for everything that is left. Before it come: the
-    provider's drain, collecting what was paid for, the rest in real time, a margin. Ask again whenever something lands:
-    the moment moves later.
+    provider's drain, collecting what was paid for, the rest in real time, a margin. The more
+    has landed, the later it is.
     """
     kept = cancel_seconds + _collect_seconds(remaining_requests, rules)
     kept += _reserve(realtime_seconds, remaining_waves, rules) + rules.margin_seconds
@@ -247,10 +248,12 @@ def choose(
     """Choose the lane of the next wave, given all that is left, in order of waves. Ask again at each wave.
 
     ``turnarounds`` are of one batch (or window) by lane, of the slowest model; a lane without one gets its prior.
-    ``headroom`` is what the budget still covers, ``None`` for no limit. ``run_requests`` counts the whole run, sent parts
-    included: the size rule never looks at less (B10). At least one lot, and each is sold in some lane.
+    ``headroom`` is what the budget still covers with this run's own holds given back, ``None`` for no limit. ``run_requests`` counts the whole run, sent parts
+    included: the size rule never looks at less (B10). Once a wave is out its ``hasten_at`` stands: asking again for it
+    would take what is out for something not yet sent.
     """
     assert lots, "nothing is left to route"
+    assert now.tzinfo is not None, "now is an instant"
     waves = _waves(lots)
     sold = [route for route in Route if all(route in lot.offers for lot in lots)]
     sums = {
@@ -312,17 +315,20 @@ class _Case:
             return timedelta(seconds=sum(wave.realtime_seconds for wave in self.waves))
         return self.usual(route).nine_in_ten * len(self.waves)
 
-    def ready(self, route: Route, hasten: datetime | None = None) -> Ready:
-        """When all is done. Waves are added up: their halves, and their ninths as if they came together."""
+    def ready(self, route: Route, *, moves: bool) -> Ready:
+        """When all is done: halves of the waves added up, and their nine in ten as if they came together."""
         if route is Route.REALTIME:
-            half = late = timedelta(seconds=sum(wave.realtime_seconds for wave in self.waves))
+            half = late = self.span(route)
         else:
-            usual = self.usual(route)
-            half, late = usual.half * len(self.waves), usual.nine_in_ten * len(self.waves)
-        half_at, late_at = self.now + half, self.now + late
-        if hasten is not None and self.deadline_at is not None:
-            half_at, late_at = min(half_at, self.deadline_at), min(late_at, self.deadline_at)
-        return Ready(half_at=half_at, nine_in_ten_at=late_at)
+            usual, half, late = self.usual(route), timedelta(0), timedelta(0)
+            for wave in self.waves:
+                power = _power(route, wave.requests, self.rules)
+                half += _slowest(usual, 0.5, power)
+                late += _slowest(usual, 0.9, power)
+        if moves and self.deadline_at is not None:
+            end = self.deadline_at - self.now
+            half, late = min(half, end), min(late, end)
+        return Ready(half_at=self.now + half, nine_in_ten_at=self.now + late)
 
     def misses(self) -> bool:
         if self.deadline_at is None:
@@ -336,26 +342,27 @@ class _Case:
         route: Route,
         reason: str,
         *,
-        hasten: datetime | None = None,
-        saved: Nanos = ZERO,
+        spread: "_Spread | None" = None,
         sure: bool | None = None,
         blocked: str = "",
     ) -> Choice:
-        """Close. With a moment of hastening, the expected cost is real time less what is expected to be saved."""
+        """Close. Where lanes may be changed, the expected cost is real time less what is expected to be saved."""
         missed = self.misses()
+        moves = spread is not None and spread.route is not Route.REALTIME
         likely, ceiling = None, None
-        if hasten is not None:
-            likely = Nanos(self.likely(Route.REALTIME) - saved)
-            ceiling = max(self.sums[Route.REALTIME].ceiling, self.sums[route].ceiling)
+        if spread is not None:
+            likely = Nanos(self.likely(Route.REALTIME) - spread.saved)
+            ceiling = max(offer.ceiling for offer in self.sums.values())
         elif route in self.sold:
             likely, ceiling = self.sums[route].likely, self.sums[route].ceiling
         if sure is None:
-            sure = self.deadline_at is None or (not missed and (route is Route.REALTIME or hasten is not None))
+            sure = self.deadline_at is None or (not missed and (route is Route.REALTIME or moves))
         return Choice(
             route=route,
             reason=f"{reason}.",
-            expected_at=self.ready(route, hasten),
-            hasten_at=hasten,
+            expected_at=self.ready(route, moves=spread is not None),
+            hasten_at=spread.hasten_at if spread is not None and moves else None,
+            hasten_to=spread.then if spread is not None else Route.REALTIME,
             likely=likely,
             ceiling=ceiling,
             batches=batch_count(self.waves[0].requests, self.rules) if route is Route.BATCH else 0,
@@ -407,24 +414,31 @@ def _by_deadline(case: _Case, headroom: Nanos | None) -> Choice:
         over = case.now + case.span(Route.REALTIME) - case.deadline_at
         return _covered(case, headroom, f"In real time: even so the deadline is missed by about {_show(over)}")
     found = _spread(case)
+    if found is None:
+        return _covered(case, headroom, "In real time, with less than the usual margin before the deadline", sure=False)
+    if found.route is Route.REALTIME and found.saved:
+        reason = "In real time: that leaves later waves the time for a cheaper lane"
+        return _covered(case, headroom, reason, spread=found)
     if found.route is Route.REALTIME:
         return _covered(case, headroom, "In real time: no cheaper lane leaves time to change lanes before the deadline")
     usual = case.usual(found.route)
     basis = f"half come back within {_show(usual.half)}"
     if usual.basis is TurnaroundBasis.PRIOR:
         basis += ", we suppose"
-    reason = f"{_NAMES[found.route]}: {basis}, and what is not back by {found.hasten_at:%Y-%m-%d %H:%M} UTC moves to real time"
+    moves = f"{_NAMES[found.route]}: {basis}, and what is not back by {found.hasten_at:%Y-%m-%d %H:%M} UTC moves to"
+    reason = f"{moves} {_NAMES[found.then].lower()}"
     if headroom is not None and case.likely(Route.REALTIME) > headroom:
-        reason += ", as far as the budget covers it"
-        return case.choice(found.route, reason, hasten=found.hasten_at, saved=found.saved, sure=False)
-    return case.choice(found.route, reason, hasten=found.hasten_at, saved=found.saved)
+        return case.choice(found.route, f"{reason}, as far as the budget covers it", spread=found, sure=False)
+    return case.choice(found.route, reason, spread=found)
 
 
-def _covered(case: _Case, headroom: Nanos | None, reason: str) -> Choice:
+def _covered(
+    case: _Case, headroom: Nanos | None, reason: str, *, spread: "_Spread | None" = None, sure: bool | None = None
+) -> Choice:
     """Real time, unless the budget covers only slower lanes: then the quickest of those, and the deadline may be missed."""
     covered = case.affordable(headroom)
     if Route.REALTIME in covered or not covered:
-        return case.choice(Route.REALTIME, reason)
+        return case.choice(Route.REALTIME, reason, spread=spread, sure=sure)
     best = min(covered, key=case.span)
     short = f"{_NAMES[best]}: the budget does not cover real time, so the deadline may be missed"
     return case.choice(best, short, sure=False)
@@ -436,6 +450,7 @@ class _Spread:
 
     route: Route
     hasten_at: datetime
+    then: Route
     saved: Nanos
 
 
@@ -452,11 +467,12 @@ class _Lane:
     closed: tuple[int, ...]
 
 
-def _spread(case: _Case) -> _Spread:
+def _spread(case: _Case) -> _Spread | None:
     """Spread the time that can be spared over the waves, so that the expected saving is largest.
 
     From the last wave back: with so much time to spare, each lane may be waited for so long; what comes early leaves its
-    time, and the time kept for its own real-time run, to the waves after it. Times are rounded against us.
+    time, and the time kept for its own real-time run, to the waves after it. Times are rounded against us. ``None`` where
+    real time itself leaves no margin.
     """
     assert case.deadline_at is not None
     rules, waves = case.rules, case.waves
@@ -464,6 +480,8 @@ def _spread(case: _Case) -> _Spread:
     cell = max(1, -(-total // CELLS))
     reserves = [_reserve(wave.realtime_seconds, 1, rules) for wave in waves]
     spare = total - rules.margin_seconds - sum(reserves)
+    if spare < 0:
+        return None
     last = hasten_at(
         deadline_at=case.deadline_at,
         remaining_requests=waves[0].requests,
@@ -472,70 +490,103 @@ def _spread(case: _Case) -> _Spread:
         cancel_seconds=rules.cancel_seconds,
         rules=rules,
     )
-    worth = [0] * (CELLS + 1)
-    best = _Best()
+    later = [0] * (CELLS + 1)
     for number in reversed(range(len(waves))):
-        wave = waves[number]
-        lanes = _lanes(case, wave, cell)
-        collect = _collect_seconds(wave.requests, rules)
+        collect = _collect_seconds(waves[number].requests, rules)
         lost = -(-(rules.cancel_seconds + collect) // cell)
         gained = (reserves[number] - collect) // cell  # negative where collecting takes longer
-        if number == 0:
-            best = _best_wait(max(0, spare // cell) if spare >= 0 else -1, worth, lanes, lost, gained, rules)
-        else:
-            worth = [_best_wait(cells, worth, lanes, lost, gained, rules).worth for cells in range(CELLS + 1)]
+        bests = _best_waits(later, _lanes(case, waves[number], cell), lost, gained, rules)
+        later = [best.worth for best in bests]
+    best = bests[spare // cell]
     if best.route is Route.REALTIME or last <= case.now:
-        return _Spread(route=Route.REALTIME, hasten_at=case.now, saved=Nanos(max(best.worth, 0)))
+        return _Spread(route=Route.REALTIME, hasten_at=case.now, then=Route.REALTIME, saved=Nanos(best.worth))
     until = last if best.longest else min(last, case.now + timedelta(seconds=best.wait * cell))
-    return _Spread(route=best.route, hasten_at=until, saved=Nanos(best.worth))
+    return _Spread(route=best.route, hasten_at=until, then=best.then, saved=Nanos(best.worth))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Best:
     """The best way to spend time on a wave. ``longest``: waiting any longer would not leave time to change lanes."""
 
+    worth: int
     route: Route = Route.REALTIME
     wait: int = 0
-    worth: int = -1
+    then: Route = Route.REALTIME
     longest: bool = False
 
 
-def _best_wait(
-    spare: int, later: Sequence[int], lanes: Sequence[_Lane], lost: int, gained: int, rules: RouteRules
-) -> _Best:
-    """Find lane and wait with the largest saving of this wave and the ``later`` ones. In doubt the longer wait."""
-    if spare < 0:
-        return _Best(worth=0)
-    best = _Best(worth=later[min(spare, CELLS)])
+def _best_waits(later: Sequence[int], lanes: Sequence[_Lane], lost: int, gained: int, rules: RouteRules) -> list[_Best]:
+    """For each amount of time to spare, in cells: lane, wait and what to fall back to, with the largest saving.
+
+    ``later`` is what the waves after this one save, by the time left to them. Lanes are taken dearest first, and each
+    falls back to the best of those before it. In doubt the longer wait.
+    """
+    found = [_Best(worth=worth) for worth in later]
+    early = [later[min(max(left + gained, 0), CELLS)] for left in range(CELLS + 1)]
     for lane in lanes:
-        early = 0  # parts times the worth of what follows, summed over the cells in which the wave closes
-        open_parts = PARTS
-        for wait in range(1, spare - lost + 1):
-            early += lane.closed[wait] * later[min(max(spare - wait + gained, 0), CELLS)]
-            open_parts -= lane.closed[wait]
-            worth = lane.saving * lane.arrived[wait] + early + open_parts * later[spare - wait - lost]
-            enough = lane.arrived[wait] * 100 >= rules.chance_min_percent * PARTS
-            if enough and worth // PARTS >= best.worth:
-                best = _Best(route=lane.route, wait=wait, worth=worth // PARTS, longest=wait == spare - lost)
-    return best
+        found = [_best_wait(spare, found, later, early, lane, lost, rules) for spare in range(CELLS + 1)]
+    return found
+
+
+def _best_wait(
+    spare: int,
+    found: Sequence[_Best],
+    later: Sequence[int],
+    early: Sequence[int],
+    lane: _Lane,
+    lost: int,
+    rules: RouteRules,
+) -> _Best:
+    """The best for one amount of time: without this lane, or waiting in it for as long as pays.
+
+    ``early`` is what the later waves save when this one closes with so much time left.
+    """
+    least = rules.chance_min_percent * PARTS
+    best, most = None, found[spare].worth
+    done = 0  # parts times the worth of what follows, summed over the cells in which the wave closes
+    open_parts = PARTS
+    for wait in range(1, spare - lost + 1):
+        closed, arrived, left = lane.closed[wait], lane.arrived[wait], spare - wait
+        done += closed * early[left]
+        open_parts -= closed
+        # What has not arrived saves in the lane it falls back to; ``found`` counts that for the whole wave.
+        rest, back = found[left - lost].worth, later[left - lost]
+        worth = lane.saving * arrived + done + (PARTS - arrived) * (rest - back) + open_parts * back
+        if arrived * 100 >= least and worth >= most * PARTS:
+            best, most = wait, worth // PARTS
+    if best is None:
+        return found[spare]
+    then = found[spare - best - lost].route
+    return _Best(worth=most, route=lane.route, wait=best, then=then, longest=best == spare - lost)
 
 
 def _lanes(case: _Case, wave: Lot, cell: int) -> list[_Lane]:
     """The lanes that save something on this wave, dearest first."""
     realtime = wave.offers[Route.REALTIME].likely
     made: list[_Lane] = []
-    for route in Route:
-        offer = wave.offers.get(route)
-        if route is Route.REALTIME or offer is None or offer.likely >= realtime:
+    savings = {route: realtime - wave.offers[route].likely for route in case.sold}
+    for route, saving in sorted(savings.items(), key=lambda each: (each[1], each[0])):
+        if saving <= 0:
             continue
         steps = [_noticed(step, case.rules) for step in case.usual(route).steps]
         arrived = [_share(steps, edge * cell) for edge in range(CELLS + 1)]
-        # Batches of one minute are alike: the slowest of 2, 4, 8 counts as that of 2, 3, 4 independent ones.
-        power = batch_count(wave.requests, case.rules).bit_length() if route is Route.BATCH else 1
+        power = _power(route, wave.requests, case.rules)
         all_here = [parts**power // PARTS ** (power - 1) for parts in arrived]
         closed = [0] + [all_here[edge] - all_here[edge - 1] for edge in range(1, CELLS + 1)]
-        made.append(_Lane(route=route, saving=realtime - offer.likely, arrived=tuple(arrived), closed=tuple(closed)))
+        made.append(_Lane(route=route, saving=saving, arrived=tuple(arrived), closed=tuple(closed)))
     return made
+
+
+def _power(route: Route, requests: int, rules: RouteRules) -> int:
+    """As how many independent ones the batches of a wave count: 2, 4, 8 of one minute are alike, and count as 2, 3, 4."""
+    return batch_count(requests, rules).bit_length() if route is Route.BATCH else 1
+
+
+def _slowest(usual: TurnaroundRange, share: float, power: int) -> timedelta:
+    """How long the slowest of so many independent ones takes, in that share of all cases."""
+    if power == 1 and share in (0.5, 0.9):
+        return usual.half if share == 0.5 else usual.nine_in_ten
+    return usual.steps[min(STEPS - 1, int(share ** (1 / power) * STEPS))]
 
 
 def _share(steps: Sequence[float], seconds: float) -> int:
@@ -596,17 +647,18 @@ def _nearness(each: TurnaroundSeen, *, model: str, requests: int, hour: int) -> 
 def _range(pool: Sequence[tuple[timedelta, float, bool]], *, batches: int, basis: TurnaroundBasis) -> TurnaroundRange:
     """Weighted quantiles of (time, weight, ended). What has not ended gives its weight to all that took longer."""
     ordered = sorted(pool, key=lambda each: (each[0], not each[2]))
-    left = sum(weight for _, weight, _ in ordered)
-    total, factor = left, 1.0
+    longest = max((took for took, _, ended in ordered if ended), default=timedelta(0))
+    total = left = sum(weight for _, weight, _ in ordered)
+    factor = 1.0
     points: list[tuple[timedelta, float]] = []
     for took, weight, ended in ordered:
         left -= weight
         if ended:
             points.append((took, weight * factor))
-        elif left > 0:
+        elif took < longest:
             factor *= (left + weight) / left
         else:
-            points.append((took * 2, weight * factor))  # the oldest of all is still out: it takes its age again
+            points.append((took * 2, weight * factor))  # nothing known took longer: it may take its age again
     return TurnaroundRange(
         half=_quantile(points, total * 0.5),
         nine_in_ten=_quantile(points, total * 0.9),

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 class Usage:
     """Token counts of one answer, and what the provider said about the tier it billed.
 
+    Cache writes are counted by the lifetime they were bought for: 5 minutes and an hour (Anthropic), 30 minutes and 12
+    hours (OpenAI).
     ``service_tier`` and ``inference_geo`` are the provider's words; ``None`` means it did not say.
     """
 
@@ -19,6 +21,8 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
+    cache_write_30m_tokens: int = 0
+    cache_write_12h_tokens: int = 0
     reasoning_tokens: int = 0
     web_searches: int = 0
     service_tier: str | None = None
@@ -26,18 +30,26 @@ class Usage:
     speed: str | None = None
 
     def __post_init__(self) -> None:
-        # Written out flat: this runs once for every answer.
-        read, short, long = self.cache_read_tokens, self.cache_write_5m_tokens, self.cache_write_1h_tokens
-        assert self.input_tokens >= 0 and self.output_tokens >= 0, "token counts are never negative"  # noqa: PT018
-        assert read >= 0 and short >= 0 and long >= 0, "token counts are never negative"  # noqa: PT018
-        assert self.reasoning_tokens >= 0 and self.web_searches >= 0, "token counts are never negative"  # noqa: PT018
-        assert read + short + long <= self.input_tokens, "cached tokens are part of the input"
-        assert self.reasoning_tokens <= self.output_tokens, "reasoning is part of the output"
+        # Written out flat: this runs once for every answer. One negative number makes the bits of all of them negative.
+        read = self.cache_read_tokens
+        short, long = self.cache_write_5m_tokens, self.cache_write_1h_tokens
+        half, day = self.cache_write_30m_tokens, self.cache_write_12h_tokens
+        inputs, outputs, reasoning = self.input_tokens, self.output_tokens, self.reasoning_tokens
+        counts = inputs | outputs | read | short | long | half | day | reasoning | self.web_searches
+        assert counts >= 0, "token counts are never negative"
+        assert read + short + long + half + day <= inputs, "cached tokens are part of the input"
+        assert reasoning <= outputs, "reasoning is part of the output"
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Input tokens that were written to a cache, of any lifetime."""
+        short = self.cache_write_5m_tokens + self.cache_write_30m_tokens
+        return short + self.cache_write_1h_tokens + self.cache_write_12h_tokens
 
     @property
     def cached_tokens(self) -> int:
         """Input tokens that met the cache, read or written."""
-        return self.cache_read_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens
+        return self.cache_read_tokens + self.cache_write_tokens
 
     @property
     def uncached_tokens(self) -> int:

@@ -4,8 +4,9 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from importlib.resources import files
+from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lowtide import money
@@ -61,18 +62,29 @@ def packaged_sheets(draw: st.DrawFn) -> PriceSheet:
 sheets = made_up_sheets() | packaged_sheets()
 
 
+LIFETIMES = ("5m", "1h", "30m", "12h")
+
+
+def sold(sheet: PriceSheet) -> frozenset[str]:
+    """Name the lifetimes of a cache that a sheet has a price for."""
+    return frozenset(life for life in LIFETIMES for row in sheet.rows if row.kind == f"cache_write_{life}")
+
+
 @st.composite
-def usages(draw: st.DrawFn, *, input_max: int, output_max: int, writes: tuple[int, int] = (1, 1)) -> Usage:
-    """Draw any usage within bounds; ``writes`` switches 5-minute and 1-hour cache writes on or off."""
+def usages(draw: st.DrawFn, *, input_max: int, output_max: int, writes: frozenset[str], read: bool = True) -> Usage:
+    """Draw any usage within bounds; ``writes`` are the lifetimes that may be written."""
     total = draw(st.integers(0, input_max))
-    cuts = sorted(draw(st.lists(st.integers(0, total), min_size=3, max_size=3)))
-    read, short, long = cuts[0], (cuts[1] - cuts[0]) * writes[0], (cuts[2] - cuts[1]) * writes[1]
+    cuts = [0, *sorted(draw(st.lists(st.integers(0, total), min_size=5, max_size=5)))]
+    parts = [later - earlier for earlier, later in pairwise(cuts)]
+    written = {life: part if life in writes else 0 for life, part in zip(LIFETIMES, parts, strict=False)}
     return Usage(
         input_tokens=total,
         output_tokens=draw(st.integers(0, output_max)),
-        cache_read_tokens=read,
-        cache_write_5m_tokens=short,
-        cache_write_1h_tokens=long,
+        cache_read_tokens=parts[4] if read else 0,
+        cache_write_5m_tokens=written["5m"],
+        cache_write_1h_tokens=written["1h"],
+        cache_write_30m_tokens=written["30m"],
+        cache_write_12h_tokens=written["12h"],
         inference_geo=draw(st.sampled_from([None, "us", "global", "not_available"])),
     )
 
@@ -80,18 +92,32 @@ def usages(draw: st.DrawFn, *, input_max: int, output_max: int, writes: tuple[in
 bounds = st.one_of(st.integers(0, 4_000), st.integers(0, 1_000_000))
 
 
-@given(sheet=sheets, usage=usages(input_max=400_000, output_max=200_000))
-def test_the_fast_cost_is_the_exact_cost_rounded_once(sheet: PriceSheet, usage: Usage) -> None:
+def any_usage(data: st.DataObject, sheet: PriceSheet, *, input_max: int, output_max: int) -> Usage:
+    """Draw a usage of nothing but what the sheet has a price for."""
+    return data.draw(usages(input_max=input_max, output_max=output_max, writes=sold(sheet), read=reads(sheet)))
+
+
+def reads(sheet: PriceSheet) -> bool:
+    return any(row.kind is TokenKind.CACHE_READ for row in sheet.rows)
+
+
+@given(sheet=sheets, data=st.data())
+def test_the_fast_cost_is_the_exact_cost_rounded_once(sheet: PriceSheet, data: st.DataObject) -> None:
+    usage = any_usage(data, sheet, input_max=400_000, output_max=200_000)
     assert sheet.cost_nanos(usage) == money.cost_nanos(sheet.cost(usage))
 
 
-@given(sheet=made_up_sheets(), usage=usages(input_max=4_000, output_max=4_000))
-def test_the_exact_cost_is_tokens_times_the_prices_as_printed(sheet: PriceSheet, usage: Usage) -> None:
+@given(sheet=sheets, data=st.data())
+def test_the_exact_cost_is_tokens_times_the_prices_as_printed(sheet: PriceSheet, data: st.DataObject) -> None:
     """The same figure worked out from the rows, the slow and obvious way."""
+    longest = 4_000 if sheet.provider == "p" else 400_000
+    usage = any_usage(data, sheet, input_max=longest, output_max=4_000)
     counts = {
         TokenKind.INPUT: usage.uncached_tokens,
         TokenKind.CACHE_WRITE_5M: usage.cache_write_5m_tokens,
         TokenKind.CACHE_WRITE_1H: usage.cache_write_1h_tokens,
+        TokenKind.CACHE_WRITE_30M: usage.cache_write_30m_tokens,
+        TokenKind.CACHE_WRITE_12H: usage.cache_write_12h_tokens,
         TokenKind.CACHE_READ: usage.cache_read_tokens,
         TokenKind.OUTPUT: usage.output_tokens,
     }
@@ -100,13 +126,15 @@ def test_the_exact_cost_is_tokens_times_the_prices_as_printed(sheet: PriceSheet,
         reached = [
             row for row in sheet.rows if row.kind is kind and row.prompt_tokens_over <= max(0, usage.input_tokens - 1)
         ]
-        row = max(reached, key=lambda row: row.prompt_tokens_over)
-        total += count * Fraction(row.dollars_per_million) / 1_000_000
+        if count:
+            row = max(reached, key=lambda row: row.prompt_tokens_over)
+            total += count * Fraction(row.dollars_per_million) / 1_000_000
     assert sheet.cost(usage) == total * (Fraction(sheet.us_factor) if usage.inference_geo == "us" else 1)
 
 
-@given(sheet=sheets, usage=usages(input_max=400_000, output_max=200_000))
-def test_the_parts_are_the_whole(sheet: PriceSheet, usage: Usage) -> None:
+@given(sheet=sheets, data=st.data())
+def test_the_parts_are_the_whole(sheet: PriceSheet, data: st.DataObject) -> None:
+    usage = any_usage(data, sheet, input_max=400_000, output_max=200_000)
     assert sum(sheet.parts(usage).values()) == sheet.cost(usage)
 
 
@@ -114,7 +142,7 @@ def test_the_parts_are_the_whole(sheet: PriceSheet, usage: Usage) -> None:
 def test_no_usage_within_the_bounds_passes_the_ceiling(
     sheet: PriceSheet, input_max: int, output_max: int, data: st.DataObject
 ) -> None:
-    usage = data.draw(usages(input_max=input_max, output_max=output_max))
+    usage = any_usage(data, sheet, input_max=input_max, output_max=output_max)
     assert sheet.cost_nanos(usage) <= sheet.ceiling_nanos(input_max, output_max)
 
 
@@ -122,14 +150,16 @@ def test_no_usage_within_the_bounds_passes_the_ceiling(
     sheet=sheets,
     input_max=bounds,
     output_max=bounds,
-    write=st.sampled_from([("", (0, 0)), ("5m", (1, 0)), ("1h", (1, 1))]),
+    write=st.sampled_from([("", ""), ("5m", "5m"), ("1h", "5m 1h"), ("30m", "30m"), ("12h", "30m 12h")]),
     data=st.data(),
 )
 def test_nor_does_one_that_writes_no_dearer_cache_than_the_body_said(
-    sheet: PriceSheet, input_max: int, output_max: int, write: tuple[str, tuple[int, int]], data: st.DataObject
+    sheet: PriceSheet, input_max: int, output_max: int, write: tuple[str, str], data: st.DataObject
 ) -> None:
-    name, writes = write
-    usage = data.draw(usages(input_max=input_max, output_max=output_max, writes=writes))
+    name, lifetimes = write
+    writes = frozenset(lifetimes.split())
+    assume(writes <= sold(sheet))
+    usage = data.draw(usages(input_max=input_max, output_max=output_max, writes=writes, read=reads(sheet)))
     us_only = usage.inference_geo == "us"
     ceiling = sheet.ceiling_nanos(input_max, output_max, dearest_write=name, us_only=us_only)
     assert sheet.cost_nanos(usage) <= ceiling

@@ -46,6 +46,8 @@ def test_every_code_has_its_two_answers() -> None:
         assert isinstance(found.retry, Retry)
         assert isinstance(found.billed, Billed)
     assert {code for code, found in REFUSALS.items() if found.billed is not Billed.NO} == {
+        "response_failed",
+        "response_unfinished",
         "row_missing",
         "row_unreadable",
         "reply_lost",

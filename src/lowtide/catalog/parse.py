@@ -66,6 +66,8 @@ class _PriceTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     output: Decimal | None = None
     cache_write_5m: Decimal | None = None
     cache_write_1h: Decimal | None = None
+    cache_write_30m: Decimal | None = None
+    cache_write_12h: Decimal | None = None
     cache_read: Decimal | None = None
     web_search: Decimal | None = None
     source: str = ""

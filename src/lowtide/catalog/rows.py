@@ -22,6 +22,8 @@ class TokenKind(StrEnum):
     INPUT = "input"
     CACHE_WRITE_5M = "cache_write_5m"
     CACHE_WRITE_1H = "cache_write_1h"
+    CACHE_WRITE_30M = "cache_write_30m"
+    CACHE_WRITE_12H = "cache_write_12h"
     CACHE_READ = "cache_read"
     OUTPUT = "output"
     WEB_SEARCH = "web_search"

@@ -17,17 +17,37 @@ from lowtide.money import NANOS_PER_DOLLAR, TOKENS_PER_PRICE, Nanos
 from lowtide.usage import Usage
 
 NANOS_PER_PRICE = NANOS_PER_DOLLAR // TOKENS_PER_PRICE
-TOKEN_KINDS = (
-    TokenKind.INPUT,
-    TokenKind.CACHE_WRITE_5M,
-    TokenKind.CACHE_WRITE_1H,
-    TokenKind.CACHE_READ,
-    TokenKind.OUTPUT,
-)
-WRITES = {"": (), "5m": (TokenKind.CACHE_WRITE_5M,), "1h": (TokenKind.CACHE_WRITE_5M, TokenKind.CACHE_WRITE_1H)}
+# Every kind of token and where a usage counts it; plain input is what is left of the input without the others.
+COUNTS = {
+    TokenKind.INPUT: "uncached_tokens",
+    TokenKind.CACHE_WRITE_5M: "cache_write_5m_tokens",
+    TokenKind.CACHE_WRITE_1H: "cache_write_1h_tokens",
+    TokenKind.CACHE_WRITE_30M: "cache_write_30m_tokens",
+    TokenKind.CACHE_WRITE_12H: "cache_write_12h_tokens",
+    TokenKind.CACHE_READ: "cache_read_tokens",
+    TokenKind.OUTPUT: "output_tokens",
+}
+TOKEN_KINDS = tuple(COUNTS)
+TOKENS_MAX = 2**65  # no usage counts so many: what is kept has 63 bits
+# What a body may write when the dearest write it can cause is known; no provider sells all four lifetimes.
+WRITES = {
+    "": (),
+    "5m": (TokenKind.CACHE_WRITE_5M,),
+    "1h": (TokenKind.CACHE_WRITE_5M, TokenKind.CACHE_WRITE_1H),
+    "30m": (TokenKind.CACHE_WRITE_30M,),
+    "12h": (TokenKind.CACHE_WRITE_30M, TokenKind.CACHE_WRITE_12H),
+    None: (
+        TokenKind.CACHE_WRITE_5M,
+        TokenKind.CACHE_WRITE_1H,
+        TokenKind.CACHE_WRITE_30M,
+        TokenKind.CACHE_WRITE_12H,
+    ),
+}
 
 # One tier: prompts over so many tokens, then the price of each kind in TOKEN_KINDS, in 1/scale nano-dollars a token.
-Tier = tuple[int, int, int, int, int, int]
+Tier = tuple[int, int, int, int, int, int, int, int]
+# One tier of a ceiling: prompts over so many tokens, then the dearest input and the dearest output up to there.
+Bound = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +67,7 @@ class PriceSheet:
     _scale: int = field(init=False, repr=False, compare=False)
     _world: tuple[Tier, ...] = field(init=False, repr=False, compare=False)  # highest tier first
     _us: tuple[Tier, ...] = field(init=False, repr=False, compare=False)
+    _bounds: dict[tuple[str | None, bool], tuple[Bound, ...]] = field(init=False, repr=False, compare=False)  # a memo
     _search: int | None = field(init=False, repr=False, compare=False)
     _unpriced: frozenset[TokenKind] = field(init=False, repr=False, compare=False)
 
@@ -63,6 +84,7 @@ class PriceSheet:
             "_scale": scale,
             "_world": tuple(_compiled(over, prices, factors[0], scale) for over, prices in tiers),
             "_us": tuple(_compiled(over, prices, factors[1], scale) for over, prices in tiers),
+            "_bounds": {},
             "_search": int(Fraction(search[0]) * NANOS_PER_PRICE * scale) if search else None,
             "_unpriced": frozenset(TOKEN_KINDS) - known,
         }
@@ -97,14 +119,10 @@ class PriceSheet:
         """
         total = self._units(usage)
         _, *prices = self._tier(usage)
-        counts = (
-            usage.uncached_tokens,
-            usage.cache_write_5m_tokens,
-            usage.cache_write_1h_tokens,
-            usage.cache_read_tokens,
-            usage.output_tokens,
-        )
-        units = {kind: count * price for kind, count, price in zip(TOKEN_KINDS, counts, prices, strict=True) if count}
+        counts = [
+            (kind, getattr(usage, name), price) for (kind, name), price in zip(COUNTS.items(), prices, strict=True)
+        ]
+        units = {kind: count * price for kind, count, price in counts if count}
         if usage.web_searches:
             units[TokenKind.WEB_SEARCH] = usage.web_searches * (self._search or 0)
         assert sum(units.values()) == total, "the parts are the whole"
@@ -115,7 +133,7 @@ class PriceSheet:
         for tier in self._world:  # a loop: four times a request, where a generator costs more than the sum
             if input_tokens > tier[0]:
                 break
-        return _half_even(input_tokens * tier[1] + output_tokens * tier[5], self._scale)
+        return _half_even(input_tokens * tier[1] + output_tokens * tier[7], self._scale)
 
     def ceiling_nanos(
         self, input_tokens: int, output_tokens: int, *, dearest_write: str | None = None, us_only: bool = True
@@ -124,21 +142,31 @@ class PriceSheet:
 
         Every input token at the dearest price it may meet, in any tier that so many tokens can reach, and all of the
         output. ``dearest_write`` is the dearest cache write its body may cause (``BodyFacts``): ``""`` for none,
-        ``5m``, ``1h``; ``None`` means any that has a price. ``us_only`` is False only where the body cannot be served,
-        and so priced, as US-only. Never below ``cost_nanos`` of any usage within these bounds without a web search.
+        ``5m``, ``1h``, ``30m``, ``12h``; ``None`` means any that has a price. ``us_only`` is False only where the body
+        cannot be served, and so priced, as US-only. Never below ``cost_nanos`` of any usage within these bounds without a web search.
 
         Raises: PriceUnknown when the body asks for a cache write that has no price.
         """
-        kinds = WRITES["1h" if dearest_write is None else dearest_write]
+        bounds = self._bounds.get((dearest_write, us_only)) or self._make_bounds(dearest_write, us_only=us_only)
+        for over, dearest_input, dearest_output in bounds:  # noqa: B007 what it stops at is used
+            if input_tokens > over:
+                break
+        return Nanos(-(-(input_tokens * dearest_input + output_tokens * dearest_output) // self._scale))
+
+    def _make_bounds(self, dearest_write: str | None, *, us_only: bool) -> tuple[Bound, ...]:
+        """Find the dearest prices that a request can meet in each tier and all below it, highest tier first."""
+        kinds = WRITES[dearest_write]
         if dearest_write and self._unpriced.intersection(kinds):
             raise self._no_price(f"cache writes ({dearest_write})")
         # Only what may come is looked at: without a breakpoint nothing is written, though something may be read.
         inputs = [1 + TOKEN_KINDS.index(kind) for kind in (TokenKind.INPUT, TokenKind.CACHE_READ, *kinds)]
         tables = (*self._world, *self._us) if us_only else self._world
-        tiers = [tier for tier in tables if tier[0] < input_tokens or tier[0] < 0]
-        dearest_input = max(tier[index] for tier in tiers for index in inputs)
-        dearest_output = max(tier[5] for tier in tiers)
-        return Nanos(-(-(input_tokens * dearest_input + output_tokens * dearest_output) // self._scale))
+        bounds: list[Bound] = []
+        for over, *_ in self._world:
+            reached = [tier for tier in tables if tier[0] <= over]
+            bounds.append((over, max(tier[index] for tier in reached for index in inputs), max(t[-1] for t in reached)))
+        self._bounds[dearest_write, us_only] = tuple(bounds)
+        return tuple(bounds)
 
     def digest(self) -> str:
         """Give the SHA-256 (hex) of what things cost here: a plan keeps it to see whether its prices still hold.
@@ -158,33 +186,28 @@ class PriceSheet:
         """Count the cost in 1/scale nano-dollars. Written out flat: this is the settlement's inner line."""
         prompt = usage.input_tokens
         read = usage.cache_read_tokens
-        short = usage.cache_write_5m_tokens
-        long = usage.cache_write_1h_tokens
+        short, long = usage.cache_write_5m_tokens, usage.cache_write_1h_tokens
+        half, day = usage.cache_write_30m_tokens, usage.cache_write_12h_tokens
         for tier in self._us if usage.inference_geo == "us" else self._world:
             if prompt > tier[0]:
                 break
-        _, plain_price, short_price, long_price, read_price, output_price = tier
-        units = (
-            (prompt - read - short - long) * plain_price
-            + read * read_price
-            + short * short_price
-            + long * long_price
-            + usage.output_tokens * output_price
-        )
-        if self._unpriced or usage.web_searches or usage.speed is not None:
+        _, plain_price, short_price, long_price, half_price, day_price, read_price, output_price = tier
+        units = usage.output_tokens * output_price
+        cached = read + short + long + half + day
+        if cached:
+            units += (prompt - cached) * plain_price + read * read_price
+            units += short * short_price + long * long_price + half * half_price + day * day_price
+            if units < 0:
+                unknown = [kind for kind, price in zip(TOKEN_KINDS, tier[1:], strict=True) if price < 0]
+                raise self._no_price(next(kind for kind in unknown if getattr(usage, COUNTS[kind])))
+        else:
+            units += prompt * plain_price
+        if usage.web_searches or usage.speed is not None:
             units += self._rare_units(usage)
         return units
 
     def _rare_units(self, usage: Usage) -> int:
-        """Count what few requests have: searches, a speed, cached tokens of a model without cache prices."""
-        counts = {
-            TokenKind.CACHE_WRITE_5M: usage.cache_write_5m_tokens,
-            TokenKind.CACHE_WRITE_1H: usage.cache_write_1h_tokens,
-            TokenKind.CACHE_READ: usage.cache_read_tokens,
-        }
-        for kind in self._unpriced:
-            if counts.get(kind, 0):
-                raise self._no_price(kind)
+        """Count what few requests have: searches, a speed."""
         if usage.speed not in (None, "standard"):
             raise self._no_price(f"speed {usage.speed}")
         if not usage.web_searches:
@@ -225,10 +248,12 @@ def _tiers(rows: tuple[Price, ...]) -> list[tuple[int, dict[TokenKind, Decimal]]
 
 
 def _compiled(over: int, prices: dict[TokenKind, Decimal], factor: Fraction, scale: int) -> Tier:
-    units = [Fraction(prices.get(kind, Decimal(0))) * factor * NANOS_PER_PRICE * scale for kind in TOKEN_KINDS]
-    assert all(amount.denominator == 1 for amount in units), "the scale takes every price"
-    plain, short, long, read, output = (int(amount) for amount in units)
-    return (over, plain, short, long, read, output)
+    exact = {kind: Fraction(price) * factor * NANOS_PER_PRICE * scale for kind, price in prices.items()}
+    assert all(amount.denominator == 1 for amount in exact.values()), "the scale takes every price"
+    # One token without a price outweighs all others there can be: the sum is below zero, which one look finds.
+    unknown = -TOKENS_MAX * (1 + max(int(amount) for amount in exact.values()))
+    plain, short, long, half, day, read, output = (int(exact.get(kind, unknown)) for kind in TOKEN_KINDS)
+    return (over, plain, short, long, half, day, read, output)
 
 
 def _plain(amount: Decimal) -> str:

@@ -44,6 +44,8 @@ def tokens(
     cache_read_tokens: int = 0,
     cache_write_5m_tokens: int = 0,
     cache_write_1h_tokens: int = 0,
+    cache_write_30m_tokens: int = 0,
+    cache_write_12h_tokens: int = 0,
     web_searches: int = 0,
 ) -> Usage:
     return Usage(
@@ -52,11 +54,15 @@ def tokens(
         cache_read_tokens=cache_read_tokens,
         cache_write_5m_tokens=cache_write_5m_tokens,
         cache_write_1h_tokens=cache_write_1h_tokens,
+        cache_write_30m_tokens=cache_write_30m_tokens,
+        cache_write_12h_tokens=cache_write_12h_tokens,
         web_searches=web_searches,
     )
 
 
+# No provider sells all four lifetimes of a cache; these are Claude's and OpenAI's.
 FULL = {"input": "3", "output": "15", "cache_write_5m": "3.75", "cache_write_1h": "6", "cache_read": "0.3"}
+OTHER = {"input": "2", "output": "10", "cache_write_30m": "2.5", "cache_write_12h": "5", "cache_read": "0.1"}
 
 
 def test_prices_finer_than_a_nano_dollar_add_up_exactly() -> None:
@@ -92,6 +98,9 @@ def test_three_tiers_take_the_highest_that_is_passed() -> None:
         (tokens(10, cache_read_tokens=1), "cache_read"),
         (tokens(10, cache_write_5m_tokens=1), "cache_write_5m"),
         (tokens(10, cache_write_1h_tokens=1), "cache_write_1h"),
+        (tokens(10, cache_write_30m_tokens=1), "cache_write_30m"),
+        (tokens(10, cache_write_12h_tokens=1), "cache_write_12h"),
+        (tokens(10**18, 10**18, cache_write_12h_tokens=1), "cache_write_12h"),
         (tokens(10, web_searches=1), "web_search"),
         (Usage(input_tokens=1, output_tokens=1, speed="fast"), "speed fast"),
     ],
@@ -101,6 +110,21 @@ def test_a_kind_without_a_price_is_unknown_not_free(usage: Usage, what: str) -> 
     for price in (bare.cost, bare.cost_nanos, bare.parts):
         with pytest.raises(PriceUnknown, match=f"no price for {what} of m on the batch lane on 2026-11-22"):
             price(usage)
+
+
+def test_a_kind_that_only_long_prompts_have_a_price_for_is_unknown_below() -> None:
+    tiered = sheet(input="1", output="5", input_over_1000="2", cache_read_over_1000="1")
+    assert tiered.cost(tokens(1_001, cache_read_tokens=1)) == Fraction(2_001, 10**6)
+    with pytest.raises(PriceUnknown, match="no price for cache_read"):
+        tiered.cost(tokens(1_000, cache_read_tokens=1))
+
+
+def test_each_lifetime_of_a_cache_pays_its_own_price() -> None:
+    usage = tokens(1_000, 1, cache_read_tokens=100, cache_write_30m_tokens=10, cache_write_12h_tokens=1)
+    parts = {"input": "0.001778", "cache_write_30m": "0.000025", "cache_write_12h": "0.000005"}
+    parts |= {"cache_read": "0.00001", "output": "0.00001"}
+    assert sheet(**OTHER).parts(usage) == {TokenKind(kind): Fraction(Decimal(text)) for kind, text in parts.items()}
+    assert sheet(**OTHER).cost(usage) == sum(Fraction(Decimal(text)) for text in parts.values())
 
 
 def test_standard_speed_is_no_speed() -> None:
@@ -117,6 +141,19 @@ def test_searches_are_priced_per_million_of_them() -> None:
 @pytest.mark.parametrize(("write", "price"), [("", 3), ("5m", Fraction(375, 100)), ("1h", 6), (None, 6)])
 def test_a_ceiling_takes_the_dearest_price_an_input_token_may_meet(write: str | None, price: Fraction) -> None:
     assert sheet(**FULL).ceiling_nanos(1_000, 0, dearest_write=write) == price * 1_000_000
+
+
+@pytest.mark.parametrize(("write", "price"), [("", 2), ("30m", Fraction(5, 2)), ("12h", 5), (None, 5)])
+def test_a_ceiling_knows_the_other_lifetimes_too(write: str | None, price: Fraction) -> None:
+    assert sheet(**OTHER).ceiling_nanos(1_000, 0, dearest_write=write) == price * 1_000_000
+
+
+@pytest.mark.parametrize(("prices", "writes"), [(FULL, ("30m", "12h")), (OTHER, ("5m", "1h"))])
+def test_a_ceiling_for_a_lifetime_that_is_not_sold_is_unknown(prices: dict[str, str], writes: tuple[str, ...]) -> None:
+    for write in writes:
+        for _ in range(2):  # nothing is remembered of it
+            with pytest.raises(PriceUnknown, match=rf"cache writes \({write}\)"):
+                sheet(**prices).ceiling_nanos(10, 0, dearest_write=write)
 
 
 def test_a_ceiling_takes_the_dearest_tier_it_can_reach() -> None:

@@ -1,0 +1,155 @@
+"""Counting which prefixes the requests of a run begin with, and the order in which they stand together.
+
+Bodies come by one at a time and are not kept. The law: memory has a limit with a name, and what is past it counts as not
+shared, so that nothing is marked by mistake.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from lowtide.caching.terms import ROOT, Counted, Judgement, Prefix, PrefixId
+from lowtide.request import Neutral
+
+BOUNDARIES_MAX: Final = 32
+"""Boundaries of one prompt that are counted; of more, the first ones and the last."""
+
+PREFIXES_MAX: Final = 200_000
+"""Prefixes of one run that are counted."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Counts the prefixes of neutral bodies as they come by; of bodies only the last one's shared texts are kept.
+
+    ``count`` guesses the tokens of a text. ``prefixes_max`` bounds the memory: when it is reached, what is new counts as
+    part of the tail, and ``overflowed`` counts the requests that this befell.
+    """
+
+    count: Callable[[str], int]
+    prefixes_max: int = PREFIXES_MAX
+    requests: int = 0
+    tail_tokens: int = 0
+    overflowed: int = 0
+    _nodes: dict[PrefixId, "_Node"] = field(default_factory=dict)
+    _recent: list["_Boundary"] = field(default_factory=list)
+
+    def add(self, body: Neutral, *, prompt_tokens: int) -> PrefixId:
+        """Count one request of so many likely tokens; give its innermost prefix, ``ROOT`` for none."""
+        self.requests += 1
+        innermost, begun = ROOT, 0
+        for boundary in self._boundaries(body):
+            node = self._nodes.get(boundary.prefix)
+            if node is None:
+                if len(self._nodes) >= self.prefixes_max:
+                    self.overflowed += 1
+                    break
+                node = self._nodes[boundary.prefix] = _Node(parent=innermost, tokens=boundary.tokens)
+            node.requests += 1
+            innermost, begun = boundary.prefix, boundary.tokens
+        tail = max(0, prompt_tokens - begun)
+        if innermost == ROOT:
+            self.tail_tokens += tail
+        else:
+            self._nodes[innermost].ending += 1
+            self._nodes[innermost].tail_tokens += tail
+        return innermost
+
+    def counted(self) -> Counted:
+        """Give what was counted, prefixes in order of first sight: parents before their children."""
+        prefixes = tuple(
+            Prefix(
+                id=name,
+                parent=node.parent,
+                tokens=node.tokens,
+                requests=node.requests,
+                ending=node.ending,
+                tail_tokens=node.tail_tokens,
+            )
+            for name, node in self._nodes.items()
+        )
+        return Counted(prefixes=prefixes, requests=self.requests, tail_tokens=self.tail_tokens)
+
+    def _boundaries(self, body: Neutral) -> list["_Boundary"]:
+        """List the boundaries of a body. What it has in common with the body before is neither hashed nor counted again."""
+        found: list[_Boundary] = []
+        same = True
+        before = _Boundary(("", ""), ROOT, 0)
+        texts = [("system", body.system), *(("shared", text) for text in body.shared)]
+        for position, place in enumerate(place for place in texts if place[1]):
+            same = same and position < len(self._recent) and self._recent[position].place == place
+            before = self._recent[position] if same else before.then(place, self.count(place[1]))
+            found.append(before)
+        self._recent = found
+        # However many were left out, the last one has the same parent: it has more than BOUNDARIES_MAX before it.
+        return found if len(found) <= BOUNDARIES_MAX else [*found[: BOUNDARIES_MAX - 1], found[-1]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Boundary:
+    """Where a shared text ends: its place in the body and that text, the prefix up to here, and its tokens."""
+
+    place: tuple[str, str]
+    prefix: PrefixId
+    tokens: int
+
+    def then(self, place: tuple[str, str], tokens: int) -> "_Boundary":
+        hasher = hashlib.sha256("\0".join((self.prefix, place[0], "")).encode())
+        hasher.update(place[1].encode("utf-8", "surrogatepass"))
+        return _Boundary(place, PrefixId(hasher.hexdigest()[:32]), self.tokens + tokens)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Node:
+    parent: PrefixId
+    tokens: int
+    requests: int = 0
+    ending: int = 0
+    tail_tokens: int = 0
+
+
+def ranks(prefixes: Sequence[Prefix]) -> dict[PrefixId, int]:
+    """Rank the prefixes so that requests sorted by (rank of their innermost prefix, place in the plan) share longest.
+
+    A prefix comes right before everything that begins with it; otherwise first sight decides, so the order is stable.
+    ``ROOT`` comes first.
+    """
+    children: dict[PrefixId, list[PrefixId]] = {}
+    for prefix in prefixes:
+        children.setdefault(prefix.parent, []).append(prefix.id)
+    order: dict[PrefixId, int] = {}
+    waiting = [ROOT]
+    while waiting:
+        name = waiting.pop()
+        order[name] = len(order)
+        waiting += reversed(children.get(name, []))
+    return order
+
+
+def first_of_each(judgement: Judgement, requests: Iterable[tuple[int, PrefixId]]) -> tuple[int, ...]:
+    """Choose the requests that go first: (place in the plan, innermost prefix), one for each innermost warmed prefix.
+
+    What is chosen is one of the run's own requests, bought anyway; nothing is asked only to warm. Empty without warming.
+    """
+    parents = {decision.prefix.id: decision.prefix.parent for decision in judgement.decisions}
+    warmed = judgement.warmed()
+    inner = warmed - _ancestors(warmed, parents)
+    found: dict[PrefixId, int] = {}
+    for seq, prefix in requests:
+        name = prefix
+        while name != ROOT and name not in inner:
+            name = parents[name]
+        if name != ROOT:
+            found[name] = min(seq, found.get(name, seq))
+    return tuple(sorted(found.values()))
+
+
+def _ancestors(names: Iterable[PrefixId], parents: Mapping[PrefixId, PrefixId]) -> frozenset[PrefixId]:
+    above: set[PrefixId] = set()
+    for start in names:
+        name = parents[start]
+        while name != ROOT and name not in above:
+            above.add(name)
+            name = parents[name]
+    return frozenset(above)
