@@ -497,12 +497,17 @@ def _for_batch(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round
             if this.due(batch.next_at) and this.at_the_door(shard.provider):
                 look = LookInside if batch.role is Role.SUSPECT else Collect
                 yield look(run_id=run_id, shard_id=shard_id, batch_id=batch_id)
-        case state if state in AT_PROVIDER and _leaves(run, shard) and not batch.cancel_asked:
+        case state if state in AT_PROVIDER and _unwanted(run, shard, batch) and not batch.cancel_asked:
             # Only what is certainly ours is canceled: an unverified id may be somebody else's batch.
             if batch.verified and batch.role is not Role.SUSPECT and this.at_the_door(shard.provider):
                 yield CancelBatch(run_id=run_id, batch_id=batch_id)
         case _:
             pass
+
+
+def _unwanted(run: KnownRun, shard: KnownShard, batch: KnownBatch) -> bool:
+    """Say whether a batch at the provider is to be canceled: its shard comes back, or it is a second one of it."""
+    return _leaves(run, shard) or batch.role is Role.DUPLICATE
 
 
 def _submit(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -> Iterator[Command]:

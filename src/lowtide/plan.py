@@ -6,9 +6,10 @@ memory; ``changes`` compares a plan with what is true now. Nothing here reads a 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,8 @@ from lowtide.errors import PriceUnknown
 from lowtide.estimate import Basis, TokenRange
 from lowtide.money import Nanos
 from lowtide.request import RequestKey
+from lowtide.routing import Lot as RouteLot
+from lowtide.routing import Offer, Route
 
 LONG_PROMPTS_LISTED = 50
 NEAR_THRESHOLD = (9, 10)  # a prompt nears a threshold at nine tenths of it
@@ -46,12 +49,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveLine:
-    """One wave: its requests by kind. ``exact`` is False where bodies quote answers that do not exist yet."""
+    """One wave: its requests by kind. ``exact`` is False where bodies quote answers that do not exist yet.
+
+    ``lanes`` has likely cost and ceiling by lane, ``realtime_seconds`` how long it takes inside the limits of real time.
+    """
 
     wave: int
     requests: int
     kinds: dict[str, int]
     exact: bool
+    lanes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    realtime_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +148,10 @@ class Plan:
         return Nanos(self.realtime_likely - self.cost_likely)
 
 
+# (provider, model, requests, input tokens, output tokens) -> seconds they take in real time inside the limits.
+RealtimeSeconds = Callable[[str, str, int, int, int], int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What one request, or the sum of some, costs on one lane, in nano-dollars."""
@@ -194,8 +206,7 @@ class _Sum:
             total[2] += cost.ceiling
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
+class _Way(NamedTuple):
     """Who is asked for what, and how it may go out: first of its kind (alone, in real time), or any lane it may take."""
 
     provider: str
@@ -218,6 +229,7 @@ class Draft:
     windows: tuple[Lane, ...] = ()
     sums: dict[_Way, _Sum] = field(default_factory=dict)
     waves: dict[int, dict[str, int]] = field(default_factory=dict)
+    wave_sums: dict[tuple[int, str, str], _Sum] = field(default_factory=dict)
     kinds: dict[tuple[str, str, str], None] = field(default_factory=dict)
     long_prompts: list[LongPrompt] = field(default_factory=list)
     long_prompts_count: int = 0
@@ -250,6 +262,7 @@ class Draft:
         total.output_tokens += tokens_out.likely
         total.wire_bytes += body_bytes
         self._add_costs(total, costs)
+        self._add_to_wave(0, provider, model, costs, (tokens_in.likely, tokens_out.likely))
         self._long_prompt(key, provider, model, costs, tokens_in, tokens_out)
 
     def add_later(
@@ -285,6 +298,7 @@ class Draft:
                 total.input_tokens += tokens[0] * count
                 total.output_tokens += tokens[1] * count
                 self._add_costs(total, costs, count)
+        self._add_to_wave(wave, provider, model, costs, tokens, requests)
 
     def total(self, lane: Lane) -> Cost:
         """Sum up what everything costs when it goes out on a lane, first requests in real time."""
@@ -300,7 +314,56 @@ class Draft:
         """How many requests there are, later waves included."""
         return sum(total.requests for total in self.sums.values())
 
-    def plan(self, head: "Head", *, wave_exact: int, warnings: Sequence[str]) -> Plan:
+    def _add_to_wave(
+        self, wave: int, provider: str, model: str, costs: Costs, tokens: tuple[int, int], count: int = 1
+    ) -> None:
+        key = (wave, provider, model)
+        total = self.wave_sums.get(key)
+        if total is None:
+            total = self.wave_sums[key] = _Sum()
+        total.requests += count
+        total.input_tokens += tokens[0] * count
+        total.output_tokens += tokens[1] * count
+        self._add_costs(total, costs, count)
+
+    def wave_lines(self, wave_exact: int, realtime_seconds: RealtimeSeconds) -> tuple[WaveLine, ...]:
+        """Sum up each wave: what it costs on each lane that any of it may take, and how long it takes in real time."""
+        sold = {Lane.REALTIME, *(_lane_of(way, lane) for way in self.sums for lane in (Lane.BATCH, *self.windows))}
+        lines: list[WaveLine] = []
+        for wave, kinds in sorted(self.waves.items()):
+            sums = [(key, total) for key, total in self.wave_sums.items() if key[0] == wave]
+            lanes = {
+                lane.value: (
+                    sum(total.lanes[lane][1] for _, total in sums),
+                    sum(total.lanes[lane][2] for _, total in sums),
+                )
+                for lane in (Lane.REALTIME, Lane.BATCH, *self.windows)
+                if lane in sold
+            }
+            seconds = [
+                realtime_seconds(provider, model, total.requests, total.input_tokens, total.output_tokens)
+                for (_, provider, model), total in sums
+            ]
+            lines.append(
+                WaveLine(
+                    wave=wave,
+                    requests=sum(kinds.values()),
+                    kinds=kinds,
+                    exact=wave < wave_exact,
+                    lanes=lanes,
+                    realtime_seconds=max(seconds, default=0),
+                )
+            )
+        return tuple(lines)
+
+    def plan(
+        self,
+        head: "Head",
+        *,
+        wave_exact: int,
+        warnings: Sequence[str],
+        realtime_seconds: RealtimeSeconds = lambda *_: 0,
+    ) -> Plan:
         """Close the draft. Waves below ``wave_exact`` have exact bodies."""
         lane = Lane(head.route)
         lines = self._lines(lane)
@@ -318,10 +381,7 @@ class Draft:
             simulated=head.simulated,
             requests=self.requests,
             lines=lines,
-            waves=tuple(
-                WaveLine(wave=wave, requests=sum(kinds.values()), kinds=kinds, exact=wave < wave_exact)
-                for wave, kinds in sorted(self.waves.items())
-            ),
+            waves=self.wave_lines(wave_exact, realtime_seconds),
             cost_floor=Nanos(floor),
             cost_low=head.low_of(Nanos(floor), Nanos(likely)),
             cost_likely=Nanos(likely),
@@ -529,6 +589,21 @@ def price_changes(plan: Plan, catalog: Catalog, today: date) -> tuple[str, ...]:
         if sheet.digest() != used.digest:
             changed.append(f"the {used.lane} price of {used.model} on {today} differs from that of {used.day}")
     return tuple(changed)
+
+
+def route_lots(waves: Iterable[WaveLine]) -> list[RouteLot]:
+    """Give what is left of a plan as routing needs it: one lot a wave."""
+    return [
+        RouteLot(
+            requests=line.requests,
+            offers={
+                Route(lane): Offer(likely=Nanos(likely), ceiling=Nanos(ceiling))
+                for lane, (likely, ceiling) in line.lanes.items()
+            },
+            realtime_seconds=line.realtime_seconds,
+        )
+        for line in waves
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,14 @@ from lowtide.attempt import AttemptState
 from lowtide.batch import FOUND, BatchView
 from lowtide.dispatch import PlanId, Role, RunId
 from lowtide.engine.desk import Desk
-from lowtide.errors import LowtideError, NotFound, ProviderRefused
+from lowtide.errors import CredentialMissing, LowtideError, NotFound, ProviderRefused
 from lowtide.ledger import AccountId, Reason
 from lowtide.money import ZERO
 from lowtide.packing import ShardId, pack_members, unpack_members
 from lowtide.providers import ApiError
 from lowtide.reports import UnknownBatch
 from lowtide.store import books, plans, runs, shards
+from lowtide.store.plans import Lot
 from lowtide.worker.reading import listing
 from lowtide.workload import WorkloadOptions
 
@@ -24,31 +25,43 @@ class Adopting(Desk):
 
     async def unknown_batches(self) -> list[UnknownBatch]:
         """List batches at the provider that this store knows nothing of; they are never canceled unasked."""
-        hands = self.hands()
         found: list[UnknownBatch] = []
-        async for page in listing(hands, pages_max=sys.maxsize):
-            if isinstance(page, ApiError):
-                raise _refused(page)
-            ids = [view.provider_batch_id for view in page.batches]
-            with self.store.read() as tx:
-                known = shards.known_provider_ids(tx, self.codec.provider, ids)
-            found.extend(_unknown(view) for view in page.batches if view.provider_batch_id not in known)
+        missing: CredentialMissing | None = None
+        for provider, codec in self.codecs.items():
+            if codec.batch_limits is None:
+                continue
+            try:
+                hands = self.hands(provider)
+            except CredentialMissing as error:
+                missing = error
+                continue
+            missing = None
+            async for page in listing(hands, pages_max=sys.maxsize):
+                if isinstance(page, ApiError):
+                    raise _refused(provider, page)
+                ids = [view.provider_batch_id for view in page.batches]
+                with self.store.read() as tx:
+                    known = shards.known_provider_ids(tx, provider, ids)
+                found.extend(_unknown(view) for view in page.batches if view.provider_batch_id not in known)
+        if missing is not None and not self.doors:
+            raise missing
         return found
 
-    async def adopt(self, provider_batch_id: str) -> RunId:
+    async def adopt(self, provider_batch_id: str, provider: str = "") -> RunId:
         """Take over a batch that another program submitted: a run of its own, collected and booked by a worker.
 
-        Raises: NotFound, ProviderRefused.
+        ``provider`` is who made it, by the looks of the id without one. Raises: NotFound, ProviderRefused.
         """
-        hands = self.hands()
-        reply = await hands.ask(self.codec.retrieve_call(provider_batch_id))
-        view = self.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
+        provider = provider or ("anthropic" if provider_batch_id.startswith("msgbatch_") else "openai")
+        if provider not in self.codecs:
+            raise NotFound(f"no provider is called {provider!r}", hint=f"there are {', '.join(self.codecs)}")
+        hands, codec = self.hands(provider), self.codecs[provider]
+        reply = await hands.ask(codec.retrieve_call(provider_batch_id))
+        view = codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
         if isinstance(view, ApiError):
             if view.status == 404:
-                raise NotFound(
-                    f"{self.codec.provider} knows no batch {provider_batch_id}", hint="lowtide adopt lists them"
-                )
-            raise _refused(view)
+                raise NotFound(f"{provider} knows no batch {provider_batch_id}", hint="lowtide adopt lists them")
+            raise _refused(provider, view)
         if view.archived:
             raise LowtideError(
                 f"the results of {provider_batch_id} are gone: the provider has archived it", hint="nothing can be read"
@@ -60,12 +73,14 @@ class Adopting(Desk):
         members = pack_members(range(view.counts.total))
         account_id = AccountId(f"run:{run_id}")
         with self.store.write() as tx:
-            if shards.known_provider_ids(tx, self.codec.provider, [provider_batch_id]):
+            if shards.known_provider_ids(tx, provider, [provider_batch_id]):
                 raise LowtideError(
                     f"{provider_batch_id} is in this store already", hint="lowtide status lists the runs"
                 )
             row = replace(
-                self._plan_row(plan_id, Path(provider_batch_id), "adopted", WorkloadOptions(model="unknown"), now),
+                self._plan_row(
+                    plan_id, Path(provider_batch_id), "adopted", WorkloadOptions(model="unknown"), now, provider
+                ),
                 title=f"adopted {provider_batch_id}",
                 source=provider_batch_id,
             )
@@ -76,7 +91,8 @@ class Adopting(Desk):
             runs.insert_run(
                 tx, run_id=run_id, plan_id=plan_id, out="", credential=self.settings.credential, created_at=now
             )
-            runs.set_packed(tx, run_id, view.counts.total)
+            lot = Lot(provider=provider, model="", endpoint=codec.neutral_endpoint)
+            plans.add_lots(tx, plan_id, {lot: 0}, packed_seq=view.counts.total)
             hold_id = books.reserve(
                 tx, payer=account_id, payee=hands.payee, amount=ZERO, reason=Reason.ADOPTED, shard_id=shard_id, at=now
             )
@@ -86,6 +102,8 @@ class Adopting(Desk):
                 run_id=run_id,
                 plan_id=plan_id,
                 wave=0,
+                provider=provider,
+                lot=0,
                 route="batch",
                 kind="adopted",
                 members=unpack_members(members),
@@ -93,13 +111,12 @@ class Adopting(Desk):
                 bytes=0,
                 hold_id=hold_id,
                 state=AttemptState.OUT,
-                tries=0,
             )
             shards.insert_shard(tx, shard, members=members, created_at=now, state=AttemptState.OUT)
             shards.insert_batch(
                 tx,
                 shard_id=shard_id,
-                provider=self.codec.provider,
+                provider=provider,
                 total=view.counts.total,
                 role=Role.ADOPTED,
                 state=FOUND[view.event],
@@ -124,5 +141,5 @@ def _unknown(view: BatchView) -> UnknownBatch:
     )
 
 
-def _refused(error: ApiError) -> ProviderRefused:
-    return ProviderRefused(f"Anthropic refuses: {error.message} ({error.status} {error.code})")
+def _refused(provider: str, error: ApiError) -> ProviderRefused:
+    return ProviderRefused(f"{provider} refuses: {error.message} ({error.status} {error.code})")

@@ -2,13 +2,13 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from lowtide.engine.desk import Desk
-from lowtide.errors import (
-    LowtideError,
-)
+from lowtide.errors import CredentialMissing, LowtideError
+from lowtide.providers import Codec
 from lowtide.reports import Check
 from lowtide.store import books, prunes
 
@@ -17,43 +17,51 @@ class Caring(Desk):
     """Looks after key, clock, disk, prices, books and store."""
 
     async def doctor(self) -> list[Check]:
-        """Look at key, reachability, clock, disk, prices, books and store. Nothing is spent."""
+        """Look at every provider's key, limits and clock, at disk, prices, books and store. Nothing is spent."""
         now = await self.clock.now()
-        checks = [self._check_disk(), *self._check_books(), self._check_prices(now.date())]
-        try:
-            hands = self.hands()
-        except LowtideError as error:
-            return [Check(name="key", state="bad", finding=error.message, hint=error.hint), *checks]
-        try:
-            reply = await hands.ask(self.codec.models_call())
-        except LowtideError as error:
-            return [Check(name="provider", state="bad", finding=error.message, hint=error.hint), *checks]
-        if reply.status != 200:
-            said = self.codec.decode_error(status=reply.status, headers=reply.headers, body=reply.body)
-            key = Check(name="key", state="bad", finding=f"{said.message} ({said.status} {said.code})")
-        else:
-            key = Check(name="key", state="ok", finding=f"{self.settings.provider_url} accepts it")
-        limits = {
-            name.removeprefix("anthropic-ratelimit-"): value
-            for name, value in reply.headers.items()
-            if name.startswith("anthropic-ratelimit-") and name.endswith("-limit")
-        }
-        shown = ", ".join(f"{name} {value}" for name, value in sorted(limits.items())) or "the provider names none here"
-        return [key, Check(name="limits", state="ok", finding=shown), self._check_clock(reply.headers, now), *checks]
+        checks: list[Check] = []
+        for provider in self.codecs:
+            checks.extend(await self._check_provider(provider, now))
+        if all(check.state != "ok" for check in checks if check.name.endswith(" key")):
+            # Without any key nothing can be bought; a provider that nobody uses needs none.
+            checks = [replace(check, state="bad") if check.name.endswith(" key") else check for check in checks]
+        return [*checks, self._check_disk(), *self._check_books(), self._check_prices(now.date())]
 
-    def _check_clock(self, headers: Mapping[str, str], now: datetime) -> Check:
-        theirs = self.codec.provider_time(headers)
+    async def _check_provider(self, provider: str, now: datetime) -> list[Check]:
+        codec = self.codecs[provider]
+        try:
+            hands = self.hands(provider)
+        except CredentialMissing as error:
+            return [Check(name=f"{provider} key", state="warning", finding=error.message, hint=error.hint)]
+        try:
+            reply = await hands.ask(codec.models_call())
+        except LowtideError as error:
+            return [Check(name=provider, state="bad", finding=error.message, hint=error.hint)]
+        if reply.status != 200:
+            said = codec.decode_error(status=reply.status, headers=reply.headers, body=reply.body)
+            key = Check(name=f"{provider} key", state="bad", finding=f"{said.message} ({said.status} {said.code})")
+        else:
+            address = self.settings.simulator or codec.base_url
+            key = Check(name=f"{provider} key", state="ok", finding=f"{address} accepts it")
+        seen = [f"{each.measure} {each.limit:,}" for each in codec.rates(reply.headers) if each.limit is not None]
+        shown = ", ".join(seen) or "the provider names none here"
+        limits = Check(name=f"{provider} limits", state="ok", finding=shown)
+        return [key, limits, self._check_clock(codec, reply.headers, now)]
+
+    def _check_clock(self, codec: Codec, headers: Mapping[str, str], now: datetime) -> Check:
+        theirs = codec.provider_time(headers)
+        name = f"{codec.provider} clock"
         if theirs is None:
-            return Check(name="clock", state="warning", finding="the provider did not say its time")
+            return Check(name=name, state="warning", finding="the provider did not say its time")
         seconds = abs((theirs - now).total_seconds())
         if seconds > 120:
             return Check(
-                name="clock",
+                name=name,
                 state="warning",
                 finding=f"this machine's clock differs from the provider's by {seconds:.0f} s",
                 hint="set the clock; lowtide compares the provider's times only with each other",
             )
-        return Check(name="clock", state="ok", finding=f"within {seconds:.0f} s of the provider's")
+        return Check(name=name, state="ok", finding=f"within {seconds:.0f} s of the provider's")
 
     def _check_disk(self) -> Check:
         free = shutil.disk_usage(self.store.folder).free

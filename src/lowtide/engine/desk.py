@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +16,7 @@ from lowtide.errors import (
     NotFound,
 )
 from lowtide.providers import Codec
-from lowtide.providers.anthropic import AnthropicCodec
+from lowtide.providers.registry import codec_for
 from lowtide.settings import Settings, credential, load_catalog
 from lowtide.store import Store, runs, worker_name
 from lowtide.store.plans import PlanRow
@@ -23,6 +24,28 @@ from lowtide.store.runs import RunRow
 from lowtide.transport import HttpTransport, Transport
 from lowtide.worker import Hands, Turn, Worker
 from lowtide.workload import Workload, WorkloadOptions
+
+
+SPARE_CONNECTIONS = 16  # for batches, beside the real-time calls
+
+
+def codecs_of(settings: Settings, catalog: Catalog) -> dict[str, Codec]:
+    """Make the codec of every provider in the settings, by name."""
+    return {
+        each.name: codec_for(
+            each.name,
+            protocol=each.protocol,
+            profile=each.profile,
+            base_url=each.base_url,
+            output_limit=partial(_output_limit, catalog, each.name),
+        )
+        for each in settings.providers
+    }
+
+
+def _output_limit(catalog: Catalog, provider: str, model: str) -> int | None:
+    found = catalog.model(provider, model)
+    return None if found is None else found.output_tokens_max
 
 
 class Desk:
@@ -33,7 +56,7 @@ class Desk:
         *,
         settings: Settings,
         store: Store,
-        transport: Transport,
+        transports: Mapping[str, Transport],
         clock: Clock,
         catalog: Catalog,
         workloads: Mapping[str, Workload],
@@ -41,11 +64,12 @@ class Desk:
     ) -> None:
         self.settings = settings
         self.store = store
-        self.transport = transport
+        self.transports = transports
         self.clock = clock
         self.catalog = catalog
         self.workloads = workloads
-        self.codec: Codec = AnthropicCodec()
+        self.codecs: dict[str, Codec] = codecs_of(settings, catalog)
+        self.doors: dict[str, Hands] = {}
         self._environment = environment
         self._worker_name = worker_name(clock.new_id(5))
 
@@ -59,7 +83,15 @@ class Desk:
         catalog = load_catalog(settings)
         store = Store(settings.store_folder, url=settings.database).open()
         store.set_money(simulated=settings.simulated)
-        transport = HttpTransport(settings.provider_url, loopback_only=bool(environment.get("LOWTIDE_ONLY_LOOPBACK")))
+        loopback_only = bool(environment.get("LOWTIDE_ONLY_LOOPBACK"))
+        transports = {
+            name: HttpTransport(
+                settings.simulator or codec.base_url,
+                loopback_only=loopback_only,
+                connections_max=settings.in_flight_max + SPARE_CONNECTIONS,
+            )
+            for name, codec in codecs_of(settings, catalog).items()
+        }
         clock: Clock
         if settings.simulated:
             name = SystemClock().new_id(8)
@@ -71,7 +103,7 @@ class Desk:
         return cls(
             settings=settings,
             store=store,
-            transport=transport,
+            transports=transports,
             clock=clock,
             catalog=catalog,
             workloads=workloads,
@@ -80,38 +112,69 @@ class Desk:
 
     async def close(self) -> None:
         """Let go of everything."""
-        await self.transport.close()
+        for transport in self.transports.values():
+            await transport.close()
         if isinstance(self.clock, SimulatorClock):
             await self.clock.close()
         self.store.close()
 
-    def hands(self) -> Hands:
-        """Give a worker's hands. Raises: CredentialMissing."""
-        return Hands(
-            store=self.store,
-            transport=self.transport,
-            clock=self.clock,
-            codec=self.codec,
-            catalog=self.catalog,
-            workloads=self.workloads,
-            dispatch_rules=self.settings.dispatch_rules(),
-            retry_rules=self.settings.retry_rules(),
-            worker=self._worker_name,
-            door=f"{self.codec.provider}:{self.settings.credential}",
-            credential=credential(self.settings, self._environment),
-            simulated=self.settings.simulated,
-        )
+    def hands(self, provider: str) -> Hands:
+        """Give a worker's hands at one provider. Raises: CredentialMissing."""
+        if provider not in self.doors:
+            chosen = next(each for each in self.settings.providers if each.name == provider)
+            self.doors[provider] = Hands(
+                store=self.store,
+                transport=self.transports[provider],
+                clock=self.clock,
+                codec=self.codecs[provider],
+                codecs=self.codecs,
+                catalog=self.catalog,
+                workloads=self.workloads,
+                dispatch_rules=self.settings.dispatch_rules(),
+                retry_rules=self.settings.retry_rules(),
+                route_rules=self.settings.route_rules(),
+                worker=self._worker_name,
+                door=f"{provider}:{self.settings.credential}",
+                credential=credential(self.settings, chosen, self._environment),
+                simulated=self.settings.simulated,
+                pacing=partial(self.settings.pacing_rules, self.catalog),
+                pool_of=partial(self.catalog.pool, provider),
+            )
+        return self.doors[provider]
 
     def worker(self, run_ids: Iterable[str] | None, on_turn: Callable[[Turn], None] | None = None) -> Worker:
-        """Make a worker for some runs, or for every open one. Raises: CredentialMissing, NotFound."""
+        """Make a worker for some runs, or for every open one that our keys reach. Raises: CredentialMissing, NotFound."""
         focus = None if run_ids is None else frozenset(RunId(run_id) for run_id in run_ids)
-        for run in map(self._run, focus or ()):
-            if run.credential != self.settings.credential:
+        if focus is None:
+            with self.store.read() as tx:
+                wanted = runs.open_runs(tx)
+        else:
+            wanted = [self._run(run_id) for run_id in focus]
+        doors: dict[str, Hands] = {}
+        missing: CredentialMissing | None = None
+        for run in wanted:
+            if focus is not None and run.credential != self.settings.credential:
                 raise CredentialMissing(
                     f"run {run.run_id} was begun with the key called {run.credential!r}, and this is another",
                     hint=f"LOWTIDE_CREDENTIAL={run.credential}, with LOWTIDE_API_KEY where that key is",
                 )
-        return Worker(hands=self.hands(), focus=focus, on_turn=on_turn)
+            for provider in run.provider.split():
+                if provider not in self.codecs:
+                    raise NotFound(
+                        f"run {run.run_id} asks {provider}, which is in no settings file here",
+                        hint=f"add [providers.{provider}] to lowtide.toml",
+                    )
+                try:
+                    doors[provider] = self.hands(provider)
+                except CredentialMissing as error:
+                    if focus is not None:
+                        raise
+                    missing = error
+        if not doors:
+            if missing is not None:
+                raise missing
+            doors["anthropic"] = self.hands("anthropic")
+        return Worker(doors=doors, focus=focus, on_turn=on_turn)
 
     def _run(self, name: str) -> RunRow:
         with self.store.read() as tx:
@@ -121,7 +184,7 @@ class Desk:
         return found
 
     def _plan_row(
-        self, plan_id: PlanId, source: Path, workload: str, options: WorkloadOptions, now: datetime
+        self, plan_id: PlanId, source: Path, workload: str, options: WorkloadOptions, now: datetime, provider: str = ""
     ) -> PlanRow:
         return PlanRow(
             plan_id=plan_id,
@@ -130,7 +193,7 @@ class Desk:
             source=str(source.resolve()),
             source_digest="",
             model=options.model,
-            provider=self.codec.provider,
+            provider=provider,
             digest="",
             figures=b"",
             scope=b"",

@@ -1,6 +1,6 @@
 """What faces show of runs: reports, results, events, prices. Looks and changes nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -76,11 +76,11 @@ class Looking(Desk):
             batch_rows = shards.batches_of_run(tx, run.run_id)
             out = shards.out_count(tx, run.run_id)
             landed = shards.landed_counts(tx, run.run_id)
-            usual = reports.turnaround(history.durations(tx, run.provider))
+            usual = reports.turnaround(history.durations(tx, run.provider.split()))
             failures = answers.failures(tx, run.plan_id)
             stop_reasons = answers.stop_reasons(tx, run.plan_id)
             next_look = shards.next_look(tx, run.run_id)
-            batch_spent = shards.batch_spent(tx, run.run_id)
+            cheap_spent = shards.cheap_spent(tx, run.run_id)
         made = sum(count.requests for count in counts.values())
         planned = max(plan.requests if plan is not None else 0, made)
         final = {
@@ -133,7 +133,7 @@ class Looking(Desk):
             cap=account.limit,
             plan_likely=plan.cost_likely if plan is not None else ZERO,
             plan_ceiling=plan.cost_ceiling if plan is not None else ZERO,
-            saved=self._saved(batch_spent, now.date()),
+            saved=self._saved(cheap_spent, now.date()),
             nothing_bought=nothing,
             holds=tuple(
                 HoldReport(reason=hold.reason, shard_id=hold.shard_id, amount=hold.hold.remaining)
@@ -157,13 +157,13 @@ class Looking(Desk):
             ),
         )
 
-    def _saved(self, batch_spent: Mapping[str, Nanos], day: date) -> Nanos:
-        """Say what the batch price saved: the same answers at the real-time price, less what they cost."""
+    def _saved(self, cheap_spent: Sequence[tuple[str, str, str, Nanos]], day: date) -> Nanos:
+        """Say what cheaper lanes saved: the same answers at the real-time price, less what they cost."""
         saved = 0
-        for model, spent in batch_spent.items():
+        for provider, model, route, spent in cheap_spent:
             try:
-                batch = self.catalog.sheet(self.codec.provider, model, Lane.BATCH, day)
-                realtime = self.catalog.sheet(self.codec.provider, model, Lane.REALTIME, day)
+                batch = self.catalog.sheet(provider, model, Lane(route), day)
+                realtime = self.catalog.sheet(provider, model, Lane.REALTIME, day)
             except PriceUnknown:
                 continue
             ratio = (realtime.likely_nanos(1_000_000, 1_000_000), batch.likely_nanos(1_000_000, 1_000_000))
@@ -175,7 +175,7 @@ class Looking(Desk):
         run = self._run(run_id)
         for row in answers.in_order(self.store, run.plan_id, states=list(states)):
             message = None if row.answer_at is None else self.store.body(row.answer_at)
-            text = None if message is None else kept_answer(self.codec, message).text
+            text = None if message is None else kept_answer(self.codecs[row.provider], message).text
             yield ResultRow(
                 key=row.key,
                 state=row.state,
@@ -196,10 +196,12 @@ class Looking(Desk):
 
     def prices(self, model: str, day: date) -> list[PriceLine]:
         """List what a model costs on a day, with sources; every model for an empty name. Raises: PriceUnknown."""
-        provider = self.codec.provider
-        names = [model] if model else [known.name for known in self.catalog.models if known.provider == provider]
+        names = [(known.provider, known.name) for known in self.catalog.models if known.provider in self.codecs]
+        if model:
+            sellers = [name for name in self.codecs if self.catalog.model(name, model) is not None]
+            names = [(name, model) for name in sellers or ["anthropic"]]
         lines: list[PriceLine] = []
-        for name in names:
+        for provider, name in names:
             for lane in Lane:
                 try:
                     sheet = self.catalog.sheet(provider, name, lane, day)

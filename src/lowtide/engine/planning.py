@@ -3,16 +3,15 @@
 Nothing here sends or spends. What the plan showed as known holds, or the run does not begin (promise 5).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from lowtide import plan as planning
-from lowtide import reports
-from lowtide.catalog import Lane
 from lowtide.dispatch import PlanId, RunId
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
@@ -22,18 +21,43 @@ from lowtide.errors import (
     PlanChanged,
     Problem,
 )
-from lowtide.estimate import FLOOR_PERCENT, Basis, OutputHistory, likely_tokens, output_history, spread_percent
+from lowtide.estimate import (
+    FLOOR_PERCENT,
+    Basis,
+    OutputHistory,
+    TokenRange,
+    likely_tokens,
+    output_history,
+    spread_percent,
+)
 from lowtide.ledger import AccountId
 from lowtide.money import Nanos, show_dollars
-from lowtide.plan import Costs, Draft, Head, Plan
+from lowtide.pacing import Measure
+from lowtide.plan import Draft, Head, Plan, Turnaround
+from lowtide.providers import BodyFacts
+from lowtide.request import Neutral
+from lowtide.routing import Route, TurnaroundBasis, TurnaroundRange, Wish, choose, turnaround
 from lowtide.spool import Scales, Weighed, seal, spool
 from lowtide.store import books, history, plans, runs
 from lowtide.store.plans import PlanRow
-from lowtide.worker.waves import pack_scope, scope_of
+from lowtide.worker.waves import lot_routes, pack_scope, scope_of
 from lowtide.workload import LaterWave, Reading, Workload, WorkloadOptions
 
 UNSEALED_AFTER = timedelta(hours=1)
+CALL_SECONDS = 30  # that one real-time call is taken to last
 HISTORY_MIN = 5  # answers of a kind before their length counts as known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a plan is made for: the day of its prices, what was said of the input, of the route and of the budget."""
+
+    day: date
+    now: datetime
+    options: WorkloadOptions
+    skip_problems: bool
+    wish: Wish
+    cap: Nanos | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +79,18 @@ class Planning(Desk):
         options: WorkloadOptions,
         prices_on: date | None = None,
         skip_problems: bool = False,
+        wish: Wish | None = None,
+        cap: Nanos | None = None,
     ) -> Planned:
         """Read the input, weigh and price every request, and keep the plan. Nothing is sent or spent.
 
-        A broken file in a folder is reported and the rest goes on; a bad line of a file refuses the whole file, unless
-        ``skip_problems``. Raises: InputRefused with every problem, NotFound, PriceUnknown.
+        ``wish`` is what was asked of the route: a lane, urgency, a deadline; the settings' lane without one. What ``cap``
+        covers has a say in it, too. A broken file in a folder is reported and the rest goes on; a bad line of a file
+        refuses the whole file, unless ``skip_problems``. Raises: InputRefused with every problem, NotFound, PriceUnknown.
         """
+        wish = wish or Wish(route=Route(self.settings.route))
+        if wish.route is Route.AUTO and wish.deadline_at is None and not wish.urgent:
+            wish = replace(wish, route=Route(self.settings.route))
         chosen = self._choose(source, workload)
         now = await self.clock.now()
         day = prices_on or now.date()
@@ -75,7 +105,8 @@ class Planning(Desk):
             plans.insert_plan(tx, row, sealed=False)
         planned: Planned | None = None
         try:
-            planned = await self._spool_plan(chosen, reading, row, day, now, options, skip_problems)
+            asked = Asked(day=day, now=now, options=options, skip_problems=skip_problems, wish=wish, cap=cap)
+            planned = await self._spool_plan(chosen, reading, row, asked)
         finally:
             if planned is None:  # nothing half done stays
                 with self.store.write() as tx:
@@ -87,25 +118,27 @@ class Planning(Desk):
         chosen: Workload,
         reading: Reading,
         row: PlanRow,
-        day: date,
-        now: datetime,
-        options: WorkloadOptions,
-        skip_problems: bool,
+        asked: Asked,
     ) -> Planned:
+        day, now, options = asked.day, asked.now, asked.options
         learned = self._learned(row)
-        scales = Scales(self.codec, self.catalog, day, learned)
+        scales = Scales(self.codecs, self.catalog, day, learned)
         draft = Draft(
             catalog=self.catalog,
-            provider=self.codec.provider,
             day=day,
-            batch_requests_max=min(self.codec.batch_limits.requests_max, self.settings.batch_requests_max),
-            batch_bytes_max=self.codec.batch_limits.bytes_max,
+            batch_limits={
+                name: (min(limits.requests_max, self.settings.batch_requests_max), limits.bytes_max)
+                for name, codec in self.codecs.items()
+                if (limits := codec.batch_limits) is not None
+            },
+            windows=tuple({lane: None for codec in self.codecs.values() for lane in codec.windows}),
         )
 
         def listen(weighed: Weighed) -> None:
             draft.add(
                 key=weighed.request.key,
                 kind=weighed.request.kind,
+                provider=weighed.lot.provider,
                 model=weighed.facts.model,
                 tokens_in=weighed.tokens_in,
                 tokens_out=weighed.tokens_out,
@@ -124,7 +157,7 @@ class Planning(Desk):
             now=now,
             listener=listen,
         )
-        if made.problems and not (skip_problems or chosen.goes_on):
+        if made.problems and not (asked.skip_problems or chosen.goes_on):
             raise InputRefused(
                 made.problems, hint="nothing was sent; mend the input, or leave them out: --skip-problems"
             )
@@ -136,7 +169,7 @@ class Planning(Desk):
         scope = replace(scope, facts={**scope.facts, **_said(options)})
         for number, later in enumerate(scope.later, start=1):
             for line in later:
-                self._add_later(draft, number, line, options.model, day, learned.get(line.kind))
+                self._add_later(draft, scales, number, line, options.model, learned.get(line.kind))
         plan_row = replace(
             row,
             title=scope.title or row.title,
@@ -144,10 +177,11 @@ class Planning(Desk):
             waves=scope.waves,
             source_digest=reading.digest(),
         )
-        plan = self._close(draft, plan_row, scope.facts, made.problems_count, now, learned)
-        plan_row = replace(plan_row, digest=plan.digest, figures=planning.encode(plan))
+        plan = self._close(draft, plan_row, scope.facts, made.problems_count, asked, learned)
+        plan_row = replace(plan_row, provider=plan.provider, digest=plan.digest, figures=planning.encode(plan))
         with self.store.write() as tx:
             seal(tx, row.plan_id, 0, made)
+            plans.set_routes(tx, row.plan_id, lot_routes(made.lots, self.codecs, Route(plan.route)))
             plans.seal_plan(tx, plan_row)
         return Planned(plan=plan, problems=tuple(made.problems))
 
@@ -164,10 +198,11 @@ class Planning(Desk):
         row: PlanRow,
         facts: Mapping[str, str],
         problems: int,
-        now: datetime,
+        asked: Asked,
         learned: Mapping[str, OutputHistory],
     ) -> Plan:
-        known = all(kind in learned for kind, _ in draft.kinds)
+        now = asked.now
+        known = all(kind in learned for kind, _, _ in draft.kinds)
         basis = Basis.LEARNED if known else Basis.LIMIT
         warnings = msgspec.json.decode(facts.get("warnings", "[]"), type=list[str])
         if problems:
@@ -177,12 +212,19 @@ class Planning(Desk):
                 else f"{problems} parts of the input have problems and are"
             )
             warnings.append(f"{parts} left out")
-        with self.store.read() as tx:
-            usual = reports.turnaround(history.durations(tx, self.codec.provider))
-        blocked = ""
-        models = sorted({model for _, model in draft.sums})
-        for model in models:
-            if not self.catalog.sold(self.codec.provider, model, now.date()):
+        models = sorted({(way.provider, way.model) for way in draft.sums})
+        usual = self._usual(draft, models, now)
+        choice = choose(
+            asked.wish,
+            planning.route_lots(draft.wave_lines(1, partial(self._realtime_seconds, day=now.date()))),
+            usual,
+            self.settings.route_rules(),
+            asked.cap,
+            now,
+        )
+        blocked = choice.blocked
+        for provider, model in models:
+            if not self.catalog.sold(provider, model, now.date()):
                 blocked = f"{model} is not sold on {now.date()}: this plan is a quotation and cannot be run"
         head = Head(
             plan_id=row.plan_id,
@@ -192,7 +234,15 @@ class Planning(Desk):
             source_digest=row.source_digest,
             created_at=now,
             simulated=self.settings.simulated,
-            turnaround=usual,
+            turnaround=_turnaround(usual.get(Route.BATCH)),
+            route=choice.route.value,
+            route_reason=choice.reason,
+            deadline_at=asked.wish.deadline_at,
+            hasten_at=choice.hasten_at,
+            ready_half=choice.expected_at.half_at - now,
+            ready_nine_in_ten=choice.expected_at.nine_in_ten_at - now,
+            ready_basis=usual[choice.route].basis if choice.route in usual else TurnaroundBasis.PRIOR,
+            misses=choice.misses,
             basis_input=Basis.LOCAL,
             basis_output=basis,
             blocked=blocked,
@@ -201,37 +251,74 @@ class Planning(Desk):
             if basis is Basis.LEARNED
             else None,
         )
-        return draft.plan(head, wave_exact=1, warnings=warnings)
+        seconds = partial(self._realtime_seconds, day=now.date())
+        return draft.plan(head, wave_exact=1, warnings=warnings, realtime_seconds=seconds)
+
+    def _usual(
+        self, draft: Draft, models: Sequence[tuple[str, str]], now: datetime
+    ) -> dict[Route, TurnaroundRange]:
+        """Say how long one batch of the slowest model will take, from earlier ones and the stated prior (V9)."""
+        found: list[TurnaroundRange] = []
+        for provider, model in models:
+            with self.store.read() as tx:
+                seen = history.turnarounds(tx, provider, now)
+            wave = max((sum(kinds.values()) for kinds in draft.waves.values()), default=1)
+            found.append(turnaround(seen, provider=provider, model=model, requests=wave, hour=now.hour))
+        return {Route.BATCH: max(found, key=lambda each: each.nine_in_ten)} if found else {}
+
+    def _realtime_seconds(
+        self, provider: str, model: str, requests: int, input_tokens: int, output_tokens: int, *, day: date
+    ) -> int:
+        """Say how long so many requests take in real time, inside the limits of the account: the tightest decides.
+
+        Without a known limit a call is taken to last ``CALL_SECONDS``, ``in_flight_max`` of them at once.
+        """
+        rules = self.settings.pacing_rules(self.catalog, provider, model, day)
+        amounts = {
+            Measure.REQUESTS: requests,
+            Measure.INPUT_TOKENS: input_tokens,
+            Measure.OUTPUT_TOKENS: output_tokens,
+            Measure.TOKENS: input_tokens + output_tokens,
+        }
+        minutes = max((-(-amounts[measure] * 60 // limit) for measure, limit in rules.limits.items()), default=0)
+        rounds = -(-requests // rules.in_flight_max)
+        return max(minutes, rounds * CALL_SECONDS)
 
     def _add_later(
-        self, draft: Draft, wave: int, line: LaterWave, model: str, day: date, lengths: OutputHistory | None
+        self,
+        draft: Draft,
+        scales: Scales,
+        wave: int,
+        line: LaterWave,
+        model: str,
+        lengths: OutputHistory | None,
     ) -> None:
-        """Price a later wave from its totals: the sums cost what their parts cost, but for price tiers."""
-        found = self.catalog.model(self.codec.provider, model)
-        batch = self.catalog.sheet(self.codec.provider, model, Lane.BATCH, day)
-        realtime = self.catalog.sheet(self.codec.provider, model, Lane.REALTIME, day)
+        """Price a later wave from its totals: an average request, so that price tiers are an average's, too."""
+        provider = scales.seller(model)
+        found = self.catalog.model(provider, model)
+        codec = self.codecs[provider]
         count = max(line.requests, 1)
         assert found is not None, "the first wave knew this model"
         each_in = likely_tokens(line.input_bytes_likely // count, tokenizer=found.tokenizer)
-        least_in = each_in * FLOOR_PERCENT // 100
         most_in, most_out = -(-line.input_bytes_ceiling // count), -(-line.output_tokens_ceiling // count)
         most_in = min(most_in, found.largest_context_tokens)
         each_out = max(1, most_out // 2) if lengths is None else max(1, min(lengths.mean_tokens, most_out))
+        facts = codec.read_body(
+            codec.encode(model=model, body=Neutral(text="?", max_output_tokens=max(1, most_out))), codec.neutral_endpoint
+        )
+        assert isinstance(facts, BodyFacts), "our own body reads"
+        tokens_in = TokenRange(
+            floor=each_in * FLOOR_PERCENT // 100, likely=each_in, ceiling=most_in, basis=Basis.LOCAL
+        )
+        tokens_out = TokenRange(floor=1, likely=each_out, ceiling=most_out, basis=Basis.LIMIT)
         draft.add_later(
             wave=wave,
             kind=line.kind,
+            provider=provider,
             model=model,
             requests=line.requests,
-            tokens=(each_in * line.requests, each_out * line.requests),
-            costs=Costs(
-                floor=batch.likely_nanos(least_in, 1) * line.requests,
-                likely=batch.likely_nanos(each_in, each_out) * line.requests,
-                ceiling=batch.ceiling_nanos(most_in, most_out, dearest_write="", us_only=True) * line.requests,
-                realtime_floor=realtime.likely_nanos(least_in, 1) * line.requests,
-                realtime_likely=realtime.likely_nanos(each_in, each_out) * line.requests,
-                realtime_ceiling=realtime.ceiling_nanos(most_in, most_out, dearest_write="", us_only=True)
-                * line.requests,
-            ),
+            tokens=(each_in, each_out),
+            costs=scales.costs(codec, facts, tokens_in, tokens_out),
         )
 
     def _choose(self, source: Path, workload: str) -> Workload:
@@ -277,7 +364,8 @@ class Planning(Desk):
         with self.store.write() as tx:
             if runs.find_run(tx, plan_id) is None:
                 books.open_account(tx, account_id, cap)
-                books.open_account(tx, AccountId(f"provider:{self.codec.provider}"), None)
+                for provider in plan.provider.split():
+                    books.open_account(tx, AccountId(f"provider:{provider}"), None)
                 runs.insert_run(
                     tx,
                     run_id=run_id,
@@ -285,6 +373,10 @@ class Planning(Desk):
                     out="" if out is None else str(out.resolve()),  # noqa: ASYNC240 one look at a path
                     credential=self.settings.credential,
                     created_at=now,
+                    route=plan.route,
+                    deadline_at=plan.deadline_at,
+                    hasten_at=plan.hasten_at,
+                    doubts=self.settings.doubts,
                 )
                 limit = "no cap" if cap is None else f"cap {show_dollars(cap)}"
                 runs.note(tx, run_id, now, f"run begun: {plan.requests} requests, {limit}")
@@ -319,6 +411,13 @@ class Planning(Desk):
             pass
         if reading.digest() != plan.source_digest:
             yield f"the input {plan.source} changed since the plan was made"
+
+
+def _turnaround(usual: TurnaroundRange | None) -> Turnaround | None:
+    """Give what a plan shows of earlier batches; ``None`` without history."""
+    if usual is None or not usual.batches:
+        return None
+    return Turnaround(batches=usual.batches, half=usual.half, nine_in_ten=usual.nine_in_ten)
 
 
 def _said(options: WorkloadOptions) -> dict[str, str]:

@@ -24,7 +24,8 @@ class Steering(Desk):
             if not runs.set_state(tx, run.run_id, RunState.ACTIVE, only_from=frozenset({RunState.PAUSED})):
                 return
             runs.forget_refusals(tx, run.plan_id)
-            runs.welcome_back(tx, f"{self.codec.provider}:{self.settings.credential}")
+            for provider in run.provider.split():
+                runs.welcome_back(tx, f"{provider}:{run.credential}")
             runs.note(tx, run.run_id, now, "resumed")
 
     async def cancel(self, run_id: str) -> RunState:

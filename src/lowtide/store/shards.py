@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, func, literal, select, update
 
 from lowtide.attempt import AttemptState, CallState
-from lowtide.batch import BatchState, BatchView, LineProblem
+from lowtide.batch import AT_PROVIDER, BatchState, BatchView, LineProblem
 from lowtide.dispatch import BatchId, KnownLot, PlanId, Role, RunId
 from lowtide.money import Nanos
 from lowtide.packing import Candidate, ShardId, ordinal_of, unpack_members
@@ -305,6 +305,14 @@ def batches_of_run(tx: Transaction, run_id: str) -> list[BatchRow]:
     """Read every batch of a run, in order."""
     query = select(BATCHES).join_from(BATCHES, SHARDS, BATCHES.c.shard_id == SHARDS.c.shard_id)
     return [_batch(row) for row in tx.execute(query.where(SHARDS.c.run_id == run_id).order_by(BATCHES.c.batch_id))]
+
+
+def open_batches(tx: Transaction, provider: str, *, but: str) -> int:
+    """Count batches at a provider that are not over, but for one shard's."""
+    query = select(func.count()).where(
+        BATCHES.c.provider == provider, BATCHES.c.state.in_(list(AT_PROVIDER)), BATCHES.c.shard_id != but
+    )
+    return int(tx.execute(query).scalar_one())
 
 
 def known_provider_ids(tx: Transaction, provider: str, ids: Sequence[str], *, suspects: bool = True) -> set[str]:

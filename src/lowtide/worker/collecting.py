@@ -6,11 +6,11 @@ it as finished, its ceiling stays held by name. A shard has landed when every re
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from lowtide import points
 from lowtide.attempt import AttemptState
-from lowtide.batch import BatchState
+from lowtide.batch import BatchState, LineProblem
 from lowtide.catalog import Lane
 from lowtide.dispatch import Collect, GiveUp, Role, RunState
 from lowtide.errors import TransportFailed
@@ -18,7 +18,7 @@ from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
 from lowtide.packing import ordinal_of
 from lowtide.providers import ApiError, ResultLine
-from lowtide.result import Errored, Succeeded
+from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded
 from lowtide.retry import again, wait
 from lowtide.store import Transaction, books, runs, shards
 from lowtide.store.books import Settlement
@@ -31,6 +31,8 @@ from lowtide.worker.reading import result_lines
 from lowtide.worker.settling import landed_row, price, request_state
 
 BLOCK = 500
+QUEUE_FULL = frozenset({"token_limit_exceeded"})  # the provider's queue of batches has no room (OpenAI)
+FULL_WAIT = timedelta(minutes=5)
 LANDED_BEFORE, SEEN_NOW = 1, 2  # what a byte of ``_Collection.seen`` says; 0 is not seen
 
 
@@ -207,6 +209,8 @@ def _mark_landed(hands: Hands, tx: Transaction, this: _Collection, now: datetime
     books.release(tx, this.shard.hold_id, at=now, keep=keep, keep_reason=Reason.ROW_MISSING if keep else None)
     shards.set_shard(tx, this.shard.shard_id, state=AttemptState.LANDED, landed_at=now)
     shards.set_batch(tx, this.batch.batch_id, landed_at=now)
+    if sending.warms(tx, this.shard):
+        shards.set_lot(tx, this.shard.plan_id, this.shard.lot, warm="done")
     runs.welcome_back(tx, hands.door)
     if this.twice:
         runs.note(tx, this.run.run_id, now, f"{this.twice} rows came twice and count once", level="warning")
@@ -258,7 +262,9 @@ async def _rows_missing(hands: Hands, this: _Collection) -> None:
     missing = this.seen.count(0)
     with hands.store.write() as tx:
         downloads = shards.batch(tx, this.batch.batch_id).downloads + 1
-        if downloads < hands.retry_rules.downloads_max:
+        _, bought = _unseen(tx, this, [at for at, seen in enumerate(this.seen) if not seen])
+        over = this.batch.state in (BatchState.EXPIRED, BatchState.CANCELED) and not bought
+        if downloads < hands.retry_rules.downloads_max and not over:
             delay = wait(hands.retry_rules, downloads + 1, hands.clock.chance())
             shards.set_batch(tx, this.batch.batch_id, downloads=downloads, next_at=now + delay)
             runs.note(
@@ -272,7 +278,7 @@ def _give_up_rows(hands: Hands, tx: Transaction, this: _Collection, now: datetim
     """Account for rows that never came. What the provider counts as finished was bought: its ceiling stays held."""
     missing = [ordinal for ordinal in range(this.shard.requests) if not this.seen[ordinal]]
     keep, bought = _unseen(tx, this, missing)
-    rows = [_missing_row(hands, this, ordinal) for ordinal in missing]
+    rows = [_missing_row(hands, this, ordinal, bought=bought) for ordinal in missing]
     for start in range(0, len(rows), BLOCK):
         shards.land(
             hands.store,
@@ -283,18 +289,19 @@ def _give_up_rows(hands: Hands, tx: Transaction, this: _Collection, now: datetim
             at=now,
         )
     _mark_landed(hands, tx, this, now, keep=keep)
-    runs.note(
-        tx,
-        this.run.run_id,
-        now,
-        f"{len(missing)} rows never came; {bought} that we have not seen were bought and stay held",
-        level="alarm",
-    )
+    if bought or this.batch.state not in (BatchState.EXPIRED, BatchState.CANCELED):
+        text = f"{len(missing)} rows never came; {bought} that we have not seen were bought and stay held"
+        runs.note(tx, this.run.run_id, now, text, level="alarm")
 
 
-def _missing_row(hands: Hands, this: _Collection, ordinal: int) -> Landed:
+def _missing_row(hands: Hands, this: _Collection, ordinal: int, *, bought: int) -> Landed:
+    """Make the row of a request that the batch ended without: never worked on, unless the provider counts otherwise."""
     seq = this.shard.members[ordinal]
-    outcome = Errored(code="row_missing", message="the batch ended without a result for this request")
+    outcome: Outcome = Errored(code="row_missing", message="the batch ended without a result for this request")
+    if not bought and this.batch.state is BatchState.EXPIRED:
+        outcome = Expired()
+    elif not bought and this.batch.state is BatchState.CANCELED:
+        outcome = Canceled()
     retry = again(hands.retry_rules, outcome, this.tries.get(seq, 0) + 1)
     state = request_state(outcome, retry=retry, canceling=this.canceling)
     return landed_row(outcome, ordinal=ordinal, seq=seq, state=state)
@@ -310,10 +317,60 @@ async def give_up(hands: Hands, run: RunRow, command: GiveUp) -> None:
         if batch.role is not Role.OURS:
             return
         if batch.state is BatchState.FAILED:
-            sending.drop(hands, tx, run, row, now)
+            _failed(hands, tx, _begin(tx, run, row, batch, now), now)
             return
         shards.set_batch(tx, command.batch_id, succeeded=batch.total)  # unknown: held as if all were bought
         _give_up_rows(hands, tx, _begin(tx, run, row, batch, now), now)
+
+
+def _failed(hands: Hands, tx: Transaction, this: _Collection, now: datetime) -> None:
+    """A batch was refused as a whole and nothing of it was bought: its bad lines are named, the good ones go out again.
+
+    Where the provider's queue had no room, less is sent at a time; where it names no line, all of them failed alike.
+    """
+    row, batch, run = this.shard, this.batch, this.run
+    if not batch.problems:  # refused when it was created: the run says why
+        sending.drop(hands, tx, run, row, now)
+        return
+    first = batch.problems[0]
+    books.release(tx, row.hold_id, at=now)
+    if any(problem.code in QUEUE_FULL for problem in batch.problems):
+        shards.set_shard(tx, row.shard_id, state=AttemptState.DROPPED, landed_at=now)
+        sending.wait_again(hands, tx, row, row.members.tolist())
+        _send_less(hands, tx, run, row, first, now)
+        return
+    by_line = {problem.line - 1: problem for problem in batch.problems if problem.line is not None}
+    everyone = None if by_line else first
+    rows: list[Landed] = []
+    for ordinal, seq in enumerate(row.members):
+        problem = by_line.get(ordinal, everyone)
+        if problem is not None:
+            outcome = Errored(code=problem.code, message=problem.message)
+            retry = everyone is not None and again(hands.retry_rules, outcome, this.tries.get(seq, 0) + 1)
+            state = request_state(outcome, retry=retry, canceling=this.canceling)
+            rows.append(landed_row(outcome, ordinal=ordinal, seq=seq, state=state))
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=block, at=now)
+    sending.wait_again(hands, tx, row, row.members.tolist())
+    shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
+    good = row.requests - len(rows)
+    text = f"batch {batch.provider_batch_id} failed: {first.message}; {len(rows)} of its lines are bad, {good} go out again"
+    runs.note(tx, run.run_id, now, text, level="warning")
+
+
+def _send_less(
+    hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, problem: LineProblem, now: datetime
+) -> None:
+    """The queue of the provider is full: wait for what is in it, and make smaller batches."""
+    others = shards.open_batches(tx, hands.codec.provider, but=row.shard_id)
+    if row.requests == 1 and not others:
+        pause(tx, run, f"{hands.codec.provider} takes no batch of even one request: {problem.message}")
+    elif not others:
+        shards.set_lot(tx, row.plan_id, row.lot, requests_max=max(1, row.requests // 2))
+    runs.say_full(tx, hands.door, now + (FULL_WAIT if others else hands.retry_rules.poll_min))
+    text = f"{hands.codec.provider}'s queue had no room for {row.requests} requests: {problem.message}"
+    runs.note(tx, run.run_id, now, text, level="warning")
 
 
 async def _collect_duplicate(hands: Hands, run: RunRow, row: ShardRow, batch: BatchRow) -> None:

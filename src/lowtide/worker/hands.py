@@ -21,6 +21,7 @@ from lowtide.providers import ApiError, CallParts, Codec
 from lowtide.request import Endpoint
 from lowtide.result import Retry
 from lowtide.retry import RetryRules, wait
+from lowtide.routing import RouteRules
 from lowtide.store import Store, Transaction, runs
 from lowtide.store.runs import RunRow
 from lowtide.store.shards import Body, ShardRow
@@ -108,6 +109,7 @@ class Hands:
     workloads: Mapping[str, Workload]
     dispatch_rules: DispatchRules
     retry_rules: RetryRules
+    route_rules: RouteRules
     worker: str
     door: str
     credential: str = field(repr=False)

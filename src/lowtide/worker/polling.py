@@ -68,7 +68,7 @@ async def _suspect(hands: Hands, run: RunRow, wanted: list[BatchRow], view: Batc
         batch
         for batch in wanted
         if batch.creates > 1
-        and batch.total == view.counts.total
+        and (view.token == batch.shard_id if hands.codec.uploads else batch.total == view.counts.total)
         and view.provider_batch_id not in batch.rejected.split()
         and view.provider_batch_id != batch.newest_before
         and (batch.newest_before_at is None or view.created_at >= batch.newest_before_at)
@@ -88,10 +88,12 @@ async def _suspect(hands: Hands, run: RunRow, wanted: list[BatchRow], view: Batc
             shard_id=batch.shard_id,
             provider=batch.provider,
             total=batch.total,
-            role=Role.SUSPECT,
+            # Our token proves that it is ours: it need not be looked into, and may be canceled.
+            role=Role.DUPLICATE if hands.codec.uploads else Role.SUSPECT,
             state=FOUND[view.event],
             values={
                 "provider_batch_id": view.provider_batch_id,
+                "verified": hands.codec.uploads,
                 **shards.view_values(view),
                 "next_at": now + timedelta(seconds=SUSPECT_SECONDS),
             },
