@@ -12,7 +12,7 @@ NO_MISTAKES := ot,untils,modle,hel
 N ?=
 PORT ?= 8008
 LOCKS := tests/contract/locks
-SDKS := anthropic-0.75 anthropic-1
+SDKS := anthropic-0.75 anthropic-1 openai-2
 SDK_VENVS := $(SDKS:%=.venvs/%)
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command "make lock"

@@ -88,11 +88,12 @@ class TrueWorld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
-    """How a run ended; ``moved`` counts requests that changed lanes."""
+    """How a run ended; ``moved`` counts requests that changed lanes, ``said`` is the cost that the first choice expected."""
 
     seconds: int
     nanos: int
     moved: int = 0
+    said: int = 0
 
 
 def world(kind: str, seed: int) -> TrueWorld:
@@ -224,7 +225,7 @@ def routed(world: TrueWorld, history: int, rules: RouteRules) -> Paid:
     """Let ``choose`` decide, wave by wave, and again for what is left when lanes are changed."""
     deadline = Wish(deadline_at=START + timedelta(seconds=world.given_seconds))
     seen = list(world.past[:history])
-    seconds = nanos = moved = 0
+    seconds = nanos = moved = said = 0
     for number, wave in enumerate(world.waves):
         left, tried = wave.requests, frozenset[Route]()
         while left:
@@ -232,6 +233,7 @@ def routed(world: TrueWorld, history: int, rules: RouteRules) -> Paid:
             lots = [lot(wave, left, tried), *(lot(each) for each in world.waves[number + 1 :])]
             choice = choose(deadline, lots, ranges(wave, seen, now), rules, None, now)
             moved += left if tried else 0
+            said = said or choice.likely or 0
             if choice.route is Route.REALTIME:
                 seconds, nanos = seconds + realtime(wave, left), nanos + price(Route.REALTIME, left)
                 break
@@ -242,7 +244,7 @@ def routed(world: TrueWorld, history: int, rules: RouteRules) -> Paid:
                 seen[:0] = [_seen(each, until, now) for each in wave.sent[Route.BATCH]]
             seconds, nanos, left = seconds + waited.seconds, nanos + waited.nanos, waited.rest
             tried |= {route for route in Route if PRICES.get(route, 0) <= PRICES[choice.route]}
-    return Paid(seconds=seconds, nanos=nanos, moved=moved)
+    return Paid(seconds=seconds, nanos=nanos, moved=moved, said=said)
 
 
 def _seen(sent: Sent, until: int, now: datetime) -> TurnaroundSeen:
@@ -319,12 +321,12 @@ class Tally:
     """Sums over worlds. ``avoidable``: missed though all in real time would have met it. Money only where it would."""
 
     worlds: int = 0
-    hopeless: int = 0
     met: int = 0
     avoidable: int = 0
     late_max: int = 0
     paid_share: float = 0.0
     over_cheapest: float = 0.0
+    said_share: float = 0.0
     moved: int = 0
 
     def add(self, world: TrueWorld, paid: Paid, least: int) -> None:
@@ -336,6 +338,7 @@ class Tally:
             self.late_max = max(self.late_max, paid.seconds - world.given_seconds)
         self.paid_share += paid.nanos / full
         self.over_cheapest += least / full
+        self.said_share += (paid.said or paid.nanos) / full
         self.moved += paid.moved > 0
 
     def row(self, name: str) -> list[str]:
@@ -347,6 +350,7 @@ class Tally:
             f"{self.avoidable}",
             f"{self.late_max // 60}",
             f"{100 * paid:.1f}",
+            f"{100 * self.said_share / self.worlds:.1f}",
             f"{100 * least:.1f}",
             f"{100 * (1 - paid) / (1 - least):.0f}" if least < 1 else "-",
             f"{100 * self.moved / self.worlds:.0f}",
@@ -359,6 +363,7 @@ class Tally:
             "missed_though_realtime_could": self.avoidable,
             "late_minutes_max": self.late_max / 60,
             "paid_percent_of_realtime": 100 * self.paid_share / self.worlds,
+            "said_percent_of_realtime": 100 * self.said_share / self.worlds,
             "cheapest_percent_of_realtime": 100 * self.over_cheapest / self.worlds,
             "worlds_moved_percent": 100 * self.moved / self.worlds,
         }
@@ -370,7 +375,7 @@ POLICIES: tuple[tuple[str, Policy, tuple[int, ...]], ...] = (
     ("hopeful batch", hopeful, HISTORIES),
     ("lowtide", routed, HISTORIES),
 )
-HEAD = ["", "worlds", "met %", "missed", "late min", "paid %", "cheapest %", "of saving %", "moved %"]
+HEAD = ["", "worlds", "met %", "missed", "late min", "paid %", "said %", "cheapest %", "of saving %", "moved %"]
 
 
 def run(count: int = 300, rules: RouteRules | None = None, kinds: Sequence[str] = KINDS) -> dict[str, object]:

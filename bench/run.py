@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import batch
+import deadlines
 import plan
 import startup
 from measure import machine
@@ -21,6 +22,7 @@ def main() -> None:
     results = {"machine": machine(), "startup": startup.run()}
     results["plan"] = plan.run([10_000, 100_000, *([1_000_000] if large else [])])
     results["batch"] = batch.run([10_000, 100_000, *([1_000_000] if large else [])])
+    results["deadlines"] = deadlines.run(100)
     load = Path("/proc/loadavg").read_text(encoding="ascii").split()[:3]
     results["machine"]["load_after"] = [float(text) for text in load]
     RESULTS.write_text(json.dumps(results, indent=1, default=str) + "\n", encoding="utf-8")

@@ -9,12 +9,12 @@ import math
 import random
 import string
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from lowtide_simulator import tokens
-from lowtide_simulator.models import Model
+from lowtide_simulator.models import Tokenizer
 
 MARK: Final = "[simulated]"
 REFUSALS: Final = ("cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms")
@@ -45,6 +45,15 @@ CORPUS: Final = _corpus()
 WORDS: Final = ("order", "invoice", "review", "payment", "ledger", "harbour", "tide", "notice", "draft", "receipt")
 
 
+class Voice(Protocol):
+    """What a model must have to write: the tokenizer that its answers are counted with."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Which one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chances:
     """Shares of answers that end in a special way, and how long answers are (in tokens; spread of the logarithm)."""
@@ -71,7 +80,7 @@ class Answer:
 class Writer:
     """Writes one answer: a short life with its own chance, drawn from the seed and the body's digest."""
 
-    def __init__(self, params: dict[str, Any], digest: bytes, model: Model, seed: int, chances: Chances) -> None:
+    def __init__(self, params: dict[str, Any], digest: bytes, model: Voice, seed: int, chances: Chances) -> None:
         self.params = params
         self.digest = digest.hex()
         self.model = model

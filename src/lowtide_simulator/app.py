@@ -4,6 +4,7 @@ Here: the routes and ``create_app``. Not here: what an endpoint does (``realtime
 called in process it raises ``ConnectionCut`` where a server resets the socket; nothing else leaves it.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -21,9 +22,13 @@ from lowtide_simulator.batch_calls import (
     list_batches,
     retrieve_batch,
 )
-from lowtide_simulator.door import WORLD, Call, door
+from lowtide_simulator.door import WORLD, Call, Endpoint, door
 from lowtide_simulator.errors import ApiError
 from lowtide_simulator.faults import ConnectionCut
+from lowtide_simulator.openai import batch_calls as openai_batches
+from lowtide_simulator.openai import file_calls as openai_files
+from lowtide_simulator.openai import realtime as openai
+from lowtide_simulator.openai.door import OPENAI
 from lowtide_simulator.realtime import count_tokens, create_message, get_model, list_models
 from lowtide_simulator.reply import Reply
 from lowtide_simulator.world import World
@@ -37,6 +42,43 @@ async def not_found(_call: Call) -> Reply:
     raise ApiError(404, "Not found")
 
 
+def either(anthropic: Endpoint, other: Endpoint) -> Callable[[Request], Awaitable[ASGIApp]]:
+    """A path that both providers have: the version header tells whose client it is."""
+    doors = door(anthropic), door(other, OPENAI)
+
+    async def enter(request: Request) -> ASGIApp:
+        return await doors[0 if is_anthropic(request) else 1](request)
+
+    return enter
+
+
+def is_anthropic(request: Request) -> bool:
+    """Whether a client speaks Anthropic's dialect."""
+    return "anthropic-version" in request.headers or "x-api-key" in request.headers
+
+
+def theirs(path: str, endpoint: Endpoint, method: str) -> Route:
+    """A route of OpenAI's."""
+    return Route(path, door(endpoint, OPENAI), methods=[method])
+
+
+OPENAI_ROUTES: Final = [
+    theirs("/v1/files", openai_files.upload, "POST"),
+    theirs("/v1/files", openai_files.list_files, "GET"),
+    theirs("/v1/files/{id}", openai_files.get_file, "GET"),
+    theirs("/v1/files/{id}", openai_files.delete_file, "DELETE"),
+    theirs("/v1/files/{id}/content", openai_files.file_content, "GET"),
+    theirs("/v1/batches", openai_batches.create_batch, "POST"),
+    theirs("/v1/batches", openai_batches.list_batches, "GET"),
+    theirs("/v1/batches/{id}", openai_batches.get_batch, "GET"),
+    theirs("/v1/batches/{id}/cancel", openai_batches.cancel_batch, "POST"),
+    theirs("/v1/chat/completions", openai.create_chat, "POST"),
+    theirs("/v1/responses", openai.create_response, "POST"),
+    theirs("/v1/responses/input_tokens", openai.count_tokens, "POST"),
+    theirs("/v1/responses/{id}", openai.get_response, "GET"),
+    theirs("/v1/responses/{id}", openai.delete_response, "DELETE"),
+    theirs("/v1/responses/{id}/cancel", openai.cancel_response, "POST"),
+]
 ROUTES: Final = [
     *admin.ROUTES,
     Route("/v1/messages", door(create_message), methods=["POST"]),
@@ -47,8 +89,9 @@ ROUTES: Final = [
     Route(BATCH_PATH + "/{id}", door(batch_call(delete_batch)), methods=["DELETE"]),
     Route(BATCH_PATH + "/{id}/cancel", door(batch_call(cancel_batch)), methods=["POST"]),
     Route(BATCH_PATH + "/{id}/results", door(batch_call(batch_results)), methods=["GET"]),
-    Route("/v1/models", door(list_models), methods=["GET"]),
-    Route("/v1/models/{id}", door(get_model), methods=["GET"]),
+    Route("/v1/models", either(list_models, openai.list_models), methods=["GET"]),
+    Route("/v1/models/{id}", either(get_model, openai.get_model), methods=["GET"]),
+    *OPENAI_ROUTES,
 ]
 
 
@@ -59,7 +102,7 @@ async def wrong_method(_call: Call) -> Reply:
 
 async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
     """Any path that is not ours."""
-    reply = await door(not_found)(Request(scope, receive, send))
+    reply = await either(not_found, not_found)(Request(scope, receive, send))
     await reply(scope, receive, send)
 
 
@@ -88,7 +131,7 @@ def create_app(world: World) -> ASGIApp:
                 raise
             await cut()
         except HTTPException:
-            reply = await door(wrong_method)(Request(scope, receive, send))
+            reply = await either(wrong_method, wrong_method)(Request(scope, receive, send))
             await reply(scope, receive, send)
         except ClientDisconnect:
             return

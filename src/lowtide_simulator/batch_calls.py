@@ -53,7 +53,7 @@ async def create_batch(call: Call) -> Reply:
     batch = world.create_batch(
         columns,
         intake.context,
-        _twist(call),
+        twist_of(call),
         late_seconds=delay.seconds if delay else 0.0,
         list_seconds=slow.seconds if slow else 0.0,
     )
@@ -96,7 +96,7 @@ PICKS: Final = {
 }
 
 
-def _twist(call: Call) -> Twist:
+def twist_of(call: Call) -> Twist:
     """What the firing faults change in the life of a new batch."""
     missing, twice = call.rule(FaultKind.ROWS_MISSING), call.rule(FaultKind.ROWS_TWICE)
     return Twist(
@@ -114,7 +114,7 @@ def _pick(rule: Rule) -> Pick:
         custom_ids=frozenset(rule.custom_ids or ()),
         indexes=frozenset(rule.indexes or ()),
         rows=rule.rows,
-        problem=Problem(rule.error_type or "api_error", rule.message or "Internal server error"),
+        problem=Problem(rule.error_type or "api_error", rule.message or "Internal server error", rule.status),
     )
 
 
@@ -179,17 +179,17 @@ async def batch_results(call: Call) -> Reply:
     name = f"attachment; filename*=utf-8''{batch.id}_results.jsonl"
     headers = [("content-type", "application/x-jsonl"), ("content-disposition", name)]
     at_line = call.rule(FaultKind.CUT_RESULTS_AT_LINE)
-    reply = Reply(headers=headers, body=_chunks(lines, cut_at=at_line.line if at_line else None))
+    reply = Reply(headers=headers, body=chunks(lines, cut_at=at_line.line if at_line else None))
     after_bytes = call.rule(FaultKind.CUT_RESULTS_AFTER_BYTES)
     if after_bytes:
         reply.cut_after = after_bytes.bytes
-    torn = call.rule(FaultKind.TRUNCATED_UTF8)
-    if torn:
-        reply.body = _torn(batch.lines(call.world.ids), torn.line)
+    broken = call.rule(FaultKind.TRUNCATED_UTF8)
+    if broken:
+        reply.body = torn(batch.lines(call.world.ids), broken.line)
     return reply
 
 
-async def _chunks(lines: Iterator[bytes], *, cut_at: int | None) -> AsyncGenerator[bytes, None]:
+async def chunks(lines: Iterator[bytes], *, cut_at: int | None) -> AsyncGenerator[bytes, None]:
     """Lines gathered into chunks, letting others run in between."""
     held: list[bytes] = []
     size = 0
@@ -209,7 +209,7 @@ async def _chunks(lines: Iterator[bytes], *, cut_at: int | None) -> AsyncGenerat
         yield b"".join(held)
 
 
-async def _torn(lines: Iterator[bytes], at_line: int) -> AsyncGenerator[bytes, None]:
+async def torn(lines: Iterator[bytes], at_line: int) -> AsyncGenerator[bytes, None]:
     """The lines up to the first from ``at_line`` on that has a character of several bytes; the body ends inside it."""
     for number, line in enumerate(lines):
         wide = next((place for place, byte in enumerate(line) if byte >= 0xC0), None)

@@ -11,11 +11,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from operator import mul
 from typing import Any, Protocol
 
 from lowtide_simulator.clock import Instant, rfc3339, to_datetime
-from lowtide_simulator.prices import KINDS, NANOS_PER_DOLLAR, Rates, find_rates
+from lowtide_simulator.prices import NANOS_PER_DOLLAR, Rates, find_rates
 from lowtide_simulator.usage import Usage
+
+
+class Used(Protocol):
+    """What a generation used, by the kinds that are priced apart: both halves' usages are such."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the kinds."""
+        ...
+
+    @property
+    def each(self) -> tuple[int, ...]:
+        """Tokens, in the order of ``kinds``."""
+        ...
+
+    def to_json(self, service_tier: str) -> dict[str, Any]:
+        """The provider's own ``usage`` object."""
+        ...
+
+
+class Charged(Protocol):
+    """What each kind costs: whole numbers over one denominator."""
+
+    @property
+    def each(self) -> tuple[int, ...]:
+        """In the order of a usage's ``kinds``."""
+        ...
+
+    @property
+    def denominator(self) -> int:
+        """``sum(tokens * rate) / denominator`` is nano-dollars."""
+        ...
 
 
 def half_even(numerator: int, denominator: int) -> int:
@@ -27,17 +60,24 @@ def half_even(numerator: int, denominator: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One billed generation. ``digest`` is the hexadecimal SHA-256 of the canonical request body."""
+    """One billed generation. ``digest`` is the hexadecimal SHA-256 of the canonical request body.
+
+    ``rates`` is None where the price table of Anthropic's half decides. ``metadata`` is what the customer wrote on the
+    batch or the request, where the provider has such a thing.
+    """
 
     at: Instant
     model: str
     price: str
     lane: str
-    usage: Usage
+    usage: Used
     digest: str
     request_id: str
     batch_id: str | None = None
     custom_id: str | None = None
+    provider: str = "anthropic"
+    rates: Charged | None = None
+    metadata: dict[str, str] | None = None
 
 
 class Lines(Protocol):
@@ -48,8 +88,11 @@ class Lines(Protocol):
         ...
 
 
-def line_rates(line: Line) -> Rates:
+def line_rates(line: Line) -> Charged:
     """The rates that this line is charged at, on the day it was made."""
+    if line.rates is not None:
+        return line.rates
+    assert isinstance(line.usage, Usage)
     return rates_of(line.price, line.usage, to_datetime(line.at).date(), batch=line.lane == "batch")
 
 
@@ -58,15 +101,9 @@ def rates_of(price: str, usage: Usage, day: date, *, batch: bool) -> Rates:
     return find_rates(price, day, usage.prompt, batch=batch, us_geo=usage.geo == "us", fast=usage.fast)
 
 
-def cost(usage: Usage, rates: Rates) -> int:
+def cost(usage: Used, rates: Charged) -> int:
     """Nano-dollars times ``rates.denominator``."""
-    return (
-        usage.input * rates.input
-        + usage.write_5m * rates.write_5m
-        + usage.write_1h * rates.write_1h
-        + usage.read * rates.read
-        + usage.output * rates.output
-    )
+    return sum(map(mul, usage.each, rates.each))
 
 
 class Bill:
@@ -78,23 +115,24 @@ class Bill:
         self.exact = Fraction(0)
         self._sources: list[Line | Lines] = []
         self._by: dict[tuple[str, str, str], list[Any]] = {}
+        self._provider: dict[str, str] = {}
 
     def add(self, line: Line) -> None:
         """Bill one real-time generation."""
         self._sources.append(line)
-        self.tally(line.model, line.lane, line.usage, line_rates(line))
+        self.tally(line.model, line.lane, line.usage, line_rates(line), provider=line.provider)
 
     def add_batch(self, batch: Lines) -> None:
         """Keep a batch as a source of lines; it has called ``tally`` for each of them."""
         self._sources.append(batch)
 
-    def tally(self, model: str, lane: str, usage: Usage, rates: Rates) -> None:
+    def tally(self, model: str, lane: str, usage: Used, rates: Charged, *, provider: str = "anthropic") -> None:
         """Add one generation to the sums."""
         self.count += 1
         numerator = cost(usage, rates)
         self.nanos += half_even(numerator, rates.denominator)
-        tokens = (usage.input, usage.write_5m, usage.write_1h, usage.read, usage.output)
-        for kind, amount, rate in zip(KINDS, tokens, rates.each, strict=True):
+        self._provider[model] = provider
+        for kind, amount, rate in zip(usage.kinds, usage.each, rates.each, strict=True):
             if amount:
                 row = self._by.get((model, lane, kind))
                 if row is None:
@@ -131,7 +169,7 @@ class Bill:
             "lines": self.count,
             "by": [
                 {
-                    "model": model, "lane": lane, "kind": kind, "tokens": tokens,
+                    "provider": self._provider[model], "model": model, "lane": lane, "kind": kind, "tokens": tokens,
                     "numerator": nanos.numerator, "denominator": nanos.denominator * NANOS_PER_DOLLAR,
                     "dollars": decimal_text(nanos / NANOS_PER_DOLLAR),
                 }
@@ -150,6 +188,8 @@ def line_json(line: Line) -> dict[str, Any]:
         "request_id": line.request_id,
         "batch_id": line.batch_id,
         "custom_id": line.custom_id,
+        "provider": line.provider,
+        "metadata": line.metadata,
         "model": line.model,
         "lane": line.lane,
         "usage": line.usage.to_json(line.lane),

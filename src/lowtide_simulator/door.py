@@ -10,7 +10,7 @@ Source: reference sheet of the provider's API, sections 1.1, 2.4, 6, checked 202
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -55,7 +55,64 @@ T = TypeVar("T")
 Endpoint = Callable[[Call], Awaitable[Reply]]
 
 
-def door(endpoint: Endpoint) -> Callable[[Request], Awaitable[ASGIApp]]:
+class Manners(Protocol):
+    """How one provider receives a request and says no: what differs between the two halves of the simulator."""
+
+    def request_id(self, world: World) -> str:
+        """The next one."""
+        ...
+
+    def welcome(self, call: Call) -> Context:
+        """Check key and version. Raises ApiError."""
+        ...
+
+    def refusal(self, error: ApiError, request_id: str) -> Reply:
+        """The reply for a refusal."""
+        ...
+
+    def headers(self, call: Call) -> list[tuple[str, str]]:
+        """What every reply carries."""
+        ...
+
+    def vanished(self, name: str) -> ApiError:
+        """The 404 for results that are not there any more."""
+        ...
+
+
+class Anthropic:
+    """Anthropic's manners."""
+
+    def request_id(self, world: World) -> str:
+        """``req_01...``."""
+        return world.ids.next("req")
+
+    def welcome(self, call: Call) -> Context:
+        """Either way of sending the key, and a version that is known."""
+        _authenticate(call)
+        return _context(call)
+
+    def refusal(self, error: ApiError, request_id: str) -> Reply:
+        """Its error object, or the edge's page."""
+        return refusal(error, request_id)
+
+    def headers(self, call: Call) -> list[tuple[str, str]]:
+        """The request's id, the simulated date, whose account it is."""
+        return [
+            ("request-id", call.request_id),
+            ("date", http_date(call.world.clock.now())),
+            ("anthropic-organization-id", ORGANIZATION),
+            ("anthropic-workspace-id", WORKSPACE),
+        ]
+
+    def vanished(self, name: str) -> ApiError:
+        """As for a batch whose results were never there."""
+        return no_results(name, 404)
+
+
+ANTHROPIC: Final = Anthropic()
+
+
+def door(endpoint: Endpoint, manners: Manners = ANTHROPIC) -> Callable[[Request], Awaitable[ASGIApp]]:
     """Wrap an endpoint: ids, faults, keys, versions, refusals, headers, log."""
 
     async def enter(request: Request) -> ASGIApp:
@@ -64,13 +121,13 @@ def door(endpoint: Endpoint) -> Callable[[Request], Awaitable[ASGIApp]]:
         call = Call(
             world=world,
             request=request,
-            request_id=world.ids.next("req"),
+            request_id=manners.request_id(world),
             context=Context(version="", now=now),
             rules=world.script.firing(request.method, request.url.path),
         )
         world.requests[f"{request.method} {_pattern(request)}"] += 1
         try:
-            reply = await _answer(call, endpoint)
+            reply = await _answer(call, endpoint, manners)
         except ConnectionCut:
             _log(call, status=0, size=0)
             raise
@@ -89,11 +146,10 @@ def _pattern(request: Request) -> str:
     return path
 
 
-async def _answer(call: Call, endpoint: Endpoint) -> Reply:
+async def _answer(call: Call, endpoint: Endpoint, manners: Manners) -> Reply:
     try:
-        await _faults_before(call)
-        _authenticate(call)
-        call.context = _context(call)
+        await _faults_before(call, manners)
+        call.context = manners.welcome(call)
         reply = await endpoint(call)
         if call.rule(FaultKind.LOST_REPLY_AFTER_COMMIT):
             if not isinstance(reply.body, bytes):
@@ -103,18 +159,13 @@ async def _answer(call: Call, endpoint: Endpoint) -> Reply:
         if late:
             await asyncio.sleep(late.seconds)
     except ApiError as error:
-        reply = refusal(error, call.request_id)
+        reply = manners.refusal(error, call.request_id)
         if error.edge:
             return reply
     cut = call.rule(FaultKind.CUT_REPLY_AFTER_BYTES)
     if cut:
         reply = with_cut(reply, cut.bytes)
-    reply.headers += [
-        ("request-id", call.request_id),
-        ("date", http_date(call.world.clock.now())),
-        ("anthropic-organization-id", ORGANIZATION),
-        ("anthropic-workspace-id", WORKSPACE),
-    ]
+    reply.headers += manners.headers(call)
     return reply
 
 
@@ -148,7 +199,7 @@ def _log(call: Call, *, status: int, size: int) -> None:
     )
 
 
-async def _faults_before(call: Call) -> None:
+async def _faults_before(call: Call, manners: Manners) -> None:
     """Faults that keep the request from having any effect. The body is read first, as a real server would have."""
     for rule in call.rules:
         match rule.fault:
@@ -167,7 +218,7 @@ async def _faults_before(call: Call) -> None:
                     headers=_retry_headers(rule),
                 )
             case FaultKind.RESULTS_VANISH:
-                raise no_results(call.request.path_params.get("id", ""), 404)
+                raise manners.vanished(call.request.path_params.get("id", ""))
             case _:
                 pass
 
@@ -203,20 +254,30 @@ async def read_all(request: Request) -> None:
         pass
 
 
+def bearer_of(call: Call) -> str | None:
+    """The bearer token, None when there is none."""
+    scheme, _, bearer = call.request.headers.get("authorization", "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else None
+
+
+def accepted(call: Call, key: str) -> bool:
+    """Whether this world takes the key."""
+    keys = call.world.options.api_keys
+    return key in keys if keys is not None else not key.startswith("sk-bad")
+
+
 def _authenticate(call: Call) -> None:
     """Either way of sending the key is good (section 0, point 2)."""
-    headers = call.request.headers
-    scheme, _, bearer = headers.get("authorization", "").partition(" ")
-    key = headers.get("x-api-key")
-    if not key and scheme.lower() == "bearer":
-        key = bearer.strip()
+    bearer = bearer_of(call)
+    key = call.request.headers.get("x-api-key")
+    if not key and bearer is not None:
+        key = bearer
         wrong = "Invalid bearer token"
     else:
         wrong = "invalid x-api-key"
     if not key:
         raise ApiError(401, "x-api-key header is required")
-    accepted = call.world.options.api_keys
-    if (accepted is not None and key not in accepted) or (accepted is None and key.startswith("sk-bad")):
+    if not accepted(call, key):
         raise ApiError(401, wrong)
 
 

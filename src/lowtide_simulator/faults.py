@@ -37,6 +37,8 @@ class FaultKind(StrEnum):
     ITEMS_EXPIRED = "items_expired"
     ITEMS_CANCELED = "items_canceled"
     STUCK = "stuck"
+    CANCELED_BY_OTHER = "canceled_by_other"
+    OUTPUT_FILE_LATE = "output_file_late"
     # Retrieving a batch and its results.
     WRONG_HOST = "wrong_host"
     RESULTS_VANISH = "results_vanish"
@@ -48,6 +50,16 @@ class FaultKind(StrEnum):
     # Streaming an answer.
     SSE_ERROR_AFTER_200 = "sse_error_after_200"
     CUT_STREAM = "cut_stream"
+    # OpenAI's lanes: the tier that is served, and what becomes of a background response.
+    TIER_DOWNGRADED = "tier_downgraded"
+    FLEX_UNAVAILABLE = "flex_unavailable"
+    BACKGROUND_FAILS = "background_fails"
+    BACKGROUND_LOST = "background_lost"
+    BACKGROUND_STUCK = "background_stuck"
+    # Webhooks, on "WEBHOOK batch.completed" and the like.
+    WEBHOOK_LOST = "webhook_lost"
+    WEBHOOK_TWICE = "webhook_twice"
+    WEBHOOK_DELAYED = "webhook_delayed"
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

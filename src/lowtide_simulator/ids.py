@@ -6,6 +6,7 @@ Law: the same seed and the same order of calls give the same ids.
 import base64
 import hashlib
 from collections import Counter
+from uuid import UUID
 
 _PLAIN = bytes.maketrans(b"-_", b"xy")
 
@@ -26,3 +27,23 @@ class Ids:
         """The id of a kind that belongs to ``name``, always the same."""
         digest = hashlib.blake2b(f"{prefix} {name}".encode(), digest_size=16, key=self._key).digest()
         return f"{prefix}_01" + base64.urlsafe_b64encode(digest)[:22].translate(_PLAIN).decode()
+
+    def count(self, prefix: str) -> str:
+        """The next number of a kind, to name what follows from it."""
+        self._counts[prefix] += 1
+        return str(self._counts[prefix])
+
+    def hex(self, prefix: str, name: str, length: int = 32) -> str:
+        """``prefix`` and so many hexadecimal digits, always the same for ``name``: ``batch_``, ``resp_``, ``req_``."""
+        digest = hashlib.blake2b(f"{prefix} {name}".encode(), digest_size=32, key=self._key).hexdigest()
+        return prefix + digest[:length]
+
+    def letters(self, prefix: str, name: str, length: int = 22) -> str:
+        """``prefix`` and so many letters and digits, always the same for ``name``: ``file-``, ``chatcmpl-``."""
+        digest = hashlib.blake2b(f"{prefix} {name}".encode(), digest_size=32, key=self._key).digest()
+        return prefix + base64.urlsafe_b64encode(digest)[:length].translate(_PLAIN).decode()
+
+    def uuid(self, name: str) -> str:
+        """A UUID, always the same for ``name``."""
+        digest = hashlib.blake2b(f"uuid {name}".encode(), digest_size=16, key=self._key).digest()
+        return str(UUID(bytes=digest, version=4))

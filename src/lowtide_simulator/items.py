@@ -36,10 +36,11 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why an item errored: the provider's error type and message."""
+    """Why an item errored: the provider's error type and message; ``status`` is for providers that give one a line."""
 
     kind: str
     message: str
+    status: int = 500
 
 
 SERVER_PROBLEM: Final = Problem("api_error", "Internal server error")

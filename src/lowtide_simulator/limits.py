@@ -118,30 +118,38 @@ TIERS: Final[dict[Tier, TierLimits]] = {
 
 
 class Bucket:
-    """A token bucket of one minute's limit; levels are in micro-tokens so that refilling is exact."""
+    """A token bucket; levels are in micro-tokens so that refilling is exact.
 
-    __slots__ = ("at", "level", "limit")
+    It refills by ``limit`` a minute and holds what flows in within ``burst_seconds``, at least one.
+    """
 
-    def __init__(self, limit: int, now: Instant) -> None:
+    __slots__ = ("at", "capacity", "level", "limit")
+
+    def __init__(self, limit: int, now: Instant, burst_seconds: float = 60.0) -> None:
         self.limit = limit
-        self.level = limit * MINUTE
+        self.capacity = max(1, int(limit * burst_seconds / 60))
+        self.level = self.capacity * MINUTE
         self.at = now
 
     def refill(self, now: Instant) -> None:
         """Add what has flowed in since the last look."""
         if now > self.at:
-            self.level = min(self.limit * MINUTE, self.level + (now - self.at) * self.limit)
+            self.level = min(self.capacity * MINUTE, self.level + (now - self.at) * self.limit)
             self.at = now
 
     def wait(self, amount: int, now: Instant) -> int:
         """Microseconds until ``amount`` (at most a whole bucket) is there; 0 when it is there now."""
         self.refill(now)
-        missing = min(amount, self.limit) * MINUTE - self.level
+        missing = min(amount, self.capacity) * MINUTE - self.level
         return -(-missing // self.limit) if missing > 0 else 0
 
     def take(self, amount: int) -> None:
         """Take it, below zero if need be (output tokens are charged after the fact)."""
         self.level -= amount * MINUTE
+
+    def drain(self) -> None:
+        """Take what is left, as a refused request does where those count: to zero and no further."""
+        self.level = min(self.level, 0)
 
     def remaining(self) -> int:
         """Whole tokens left, never below 0."""
@@ -149,7 +157,7 @@ class Bucket:
 
     def full_at(self, now: Instant) -> Instant:
         """When it will be full again."""
-        return Instant(now + -(-(self.limit * MINUTE - self.level) // self.limit))
+        return Instant(now + -(-(self.capacity * MINUTE - self.level) // self.limit))
 
 
 @dataclass(slots=True)

@@ -17,10 +17,11 @@ from lowtide_simulator.clock import Instant, to_datetime
 
 
 class Tokenizer(StrEnum):
-    """Models from Opus 4.7 on use a tokenizer that gives about 30% more tokens."""
+    """Models from Opus 4.7 on use a tokenizer that gives about 30% more tokens; OpenAI's have one of their own."""
 
     OLD = "old"
     NEW = "new"
+    O200K = "o200k"
 
 
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")

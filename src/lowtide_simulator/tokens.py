@@ -23,7 +23,7 @@ import msgspec
 
 from lowtide_simulator.models import Model, Tokenizer
 
-BYTES_PER_TOKEN: Final = {Tokenizer.OLD: 3.5, Tokenizer.NEW: 2.7}
+BYTES_PER_TOKEN: Final = {Tokenizer.OLD: 3.5, Tokenizer.NEW: 2.7, Tokenizer.O200K: 4.0}
 REQUEST_TOKENS: Final = 1
 MESSAGE_TOKENS: Final = 4
 THINKING_TOKENS: Final = 29

@@ -7,6 +7,8 @@ took; the whole prompt is input + writes + read.
 from dataclasses import dataclass
 from typing import Any
 
+from lowtide_simulator.prices import KINDS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -25,6 +27,16 @@ class Usage:
     def prompt(self) -> int:
         """Every prompt token, cached or not: what length tiers and context windows look at."""
         return self.input + self.write_5m + self.write_1h + self.read
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of ``each``."""
+        return KINDS
+
+    @property
+    def each(self) -> tuple[int, ...]:
+        """Tokens by what they cost."""
+        return (self.input, self.write_5m, self.write_1h, self.read, self.output)
 
     def to_json(self, service_tier: str) -> dict[str, Any]:
         """The ``usage`` object, fields in the order of recorded answers (2026-08-19)."""

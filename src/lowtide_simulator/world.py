@@ -25,7 +25,9 @@ from lowtide_simulator.faults import Rule, Script
 from lowtide_simulator.ids import Ids
 from lowtide_simulator.items import Columns, Terms
 from lowtide_simulator.limits import TIERS, UNLIMITED, Limits, Tier, TierLimits
+from lowtide_simulator.openai.provider import OpenAIOptions, OpenAIState
 from lowtide_simulator.validation import Context
+from lowtide_simulator.webhooks import Webhooks
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 LOG_LINES = 1_000
@@ -103,6 +105,7 @@ class WorldOptions:
     batch_bytes_max: int = 256_000_000
     message_bytes_max: int = 32_000_000
     unknowns: Unknowns = field(default_factory=Unknowns)
+    openai: OpenAIOptions = field(default_factory=OpenAIOptions)
     faults: tuple[Rule, ...] = ()
 
     def limits(self) -> TierLimits:
@@ -163,6 +166,8 @@ class World:
             cancel_finish_share=self.options.cancel_finish_share,
             cancel_seconds=self.options.cancel_seconds,
         )
+        self.webhooks = Webhooks(self)
+        self.openai = OpenAIState(self, self.options.openai)
 
     # -------------------------------------------------------------- time
 
@@ -284,6 +289,7 @@ class World:
         states = Counter(batch.status.value for batch in self.batches.values())
         return {
             "batches": {status.value: states[status.value] for status in Status},
+            "openai": self.openai.state(),
             "queued_requests": self.queued,
             "requests": dict(self.requests),
             "cache_entries": {"realtime": len(self.realtime_cache.entries), "batch": len(self.batch_cache.entries)},

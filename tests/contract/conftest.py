@@ -11,4 +11,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name what was left out at collection."""
     for name in ("api/sessions", "costs/usage-bodies.jsonl"):
         if not (CORPUS / name).exists():
-            terminalreporter.write_line(f"left out: test_anthropic_recordings.py beyond its samples (no {name})")
+            terminalreporter.write_line(f"left out: recordings beyond the samples (no {name})")

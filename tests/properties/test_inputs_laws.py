@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lowtide import inputs
 from lowtide.errors import Problem
 from lowtide.inputs import RowOptions, RowTemplate
-from lowtide.request import Native, Neutral, Request, RequestKey
+from lowtide.request import Endpoint, Native, Neutral, Request, RequestKey
 
 characters = st.characters(codec="utf-8")
 names = st.text(characters, min_size=1, max_size=60)
@@ -27,7 +27,9 @@ spaces = st.sampled_from(["", " ", "\t", "  "])
     model=names.filter(str.strip),
     tokens=st.integers(min_value=1, max_value=10**9),
     extra=st.dictionaries(
-        st.text(characters).filter(lambda name: name not in {"model", "max_tokens", "messages", "stream"}),
+        st.text(characters).filter(
+            lambda name: name not in {"model", "max_tokens", "max_completion_tokens", "messages", "stream"}
+        ),
         values,
         max_size=4,
     ),
@@ -44,6 +46,17 @@ def test_any_body_passes_byte_for_byte(
     line = f'{space}{{"custom_id":{space}{json.dumps(key)},{space}"params"{space}:{space}'.encode() + params + b"}\r\n"
     assert list(inputs.batch_lines([line], file="f")) == [
         Request(key=RequestKey(key), model=model, body=Native(params=params), kind="line", source="f:1")
+    ]
+    other = f'{{"method":"POST","custom_id":{json.dumps(key)},{space}"url":"/v1/chat/completions","body"{space}:{space}'
+    assert list(inputs.batch_lines([other.encode() + params + b"}"], file="f")) == [
+        Request(
+            key=RequestKey(key),
+            model=model,
+            body=Native(params=params, endpoint=Endpoint.CHAT),
+            kind="chat-line",
+            source="f:1",
+            provider="openai",
+        )
     ]
     (whole,) = inputs.batch_object(b'{"requests": [' + line + b"]}", file="f")
     assert isinstance(whole, Request)

@@ -1,6 +1,7 @@
 """Batch files and tables: what becomes a request, and that every problem is named with its place."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from lowtide import inputs
 from lowtide.errors import Problem
 from lowtide.inputs import RowOptions, RowTemplate
 from lowtide.inputs.tables import REPEATS_MAX, ROW_OUTPUT_TOKENS
-from lowtide.request import Native, Neutral, Request, RequestKey
+from lowtide.request import Endpoint, Native, Neutral, Request, RequestKey
 
 GOOD = b'{"custom_id":"a","params":{"model":"m","max_tokens":5,"messages":[]}}'
 
@@ -36,6 +37,54 @@ def test_a_batch_line_becomes_a_request_with_its_place() -> None:
             source="f.jsonl:2",
         )
     ]
+
+
+OPENAI = b'{"custom_id":"%s","method":"POST","url":"%s","body":%s}'
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        (b"/v1/chat/completions", Endpoint.CHAT),
+        (b"/chat/completions", Endpoint.CHAT),
+        (b"/openai/v1/chat/completions", Endpoint.CHAT),
+        (b"/v1/responses", Endpoint.RESPONSES),
+    ],
+)
+def test_an_openai_line_becomes_a_request_of_its_endpoint(url: bytes, endpoint: Endpoint) -> None:
+    """Promise 9 again: the body as it stood, spaces and all; a limit may be missing."""
+    params = b'{ "messages" : [],"model":"m" , "max_tokens":null}'
+    (request,) = read_lines(OPENAI % (b"a|1", url, params))
+    assert request == Request(
+        key=RequestKey("a|1"),
+        model="m",
+        body=Native(params=params, endpoint=endpoint),
+        kind=f"{endpoint}-line",
+        source="f.jsonl:1",
+        provider="openai",
+    )
+
+
+def test_lines_of_both_formats_may_stand_in_one_file() -> None:
+    other = OPENAI % (b"b", b"/v1/responses", b'{"model":"m","input":"hi"}')
+    items = read_lines(GOOD, other, GOOD)
+    assert [item.provider for item in items if isinstance(item, Request)] == ["", "openai", ""]
+    assert [item.body.endpoint for item in items if isinstance(item, Request) and isinstance(item.body, Native)] == [
+        Endpoint.MESSAGES,
+        Endpoint.RESPONSES,
+        Endpoint.MESSAGES,
+    ]
+
+
+@pytest.mark.parametrize(("name", "count"), [("openai-batch-chat.jsonl", 3), ("openai-batch-responses.jsonl", 2)])
+def test_files_that_other_programs_sent_are_read(name: str, count: int) -> None:
+    content = (Path(__file__).parents[1] / "contract" / "samples" / name).read_bytes()
+    items = read_lines(*content.splitlines(keepends=True))
+    assert [item.key for item in items if isinstance(item, Request)] == [str(number) for number in range(count)]
+    for line, item in zip(content.splitlines(), items, strict=True):
+        assert isinstance(item, Request)
+        assert isinstance(item.body, Native)
+        assert item.body.params in line
 
 
 @pytest.mark.parametrize(
@@ -113,7 +162,37 @@ def test_a_byte_order_mark_crlf_and_blank_lines_are_allowed() -> None:
         ),
         (
             b'{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{}}',
-            ["f.jsonl:1: this looks like an OpenAI batch line (method, url, body)"],
+            ["f.jsonl:1: body: model is missing", "f.jsonl:1: body: messages is missing"],
+        ),
+        (
+            b'{"custom_id":"a","method":"GET","url":"/v1/embeddings","body":{"model":"m"}}',
+            [
+                'f.jsonl:1: method: must be "POST", not "GET"',
+                "f.jsonl:1: url: '/v1/embeddings' is no endpoint that lowtide buys from",
+            ],
+        ),
+        (
+            b'{"custom_id":"a","body":{"model":7,"stream":true,"max_tokens":0}}',
+            [
+                "f.jsonl:1: method is missing",
+                "f.jsonl:1: url is missing",
+                "f.jsonl:1: body.model: must be a string, not a number",
+                "f.jsonl:1: body.max_tokens: must be a positive whole number, not 0",
+                "f.jsonl:1: body.stream: stream: true cannot be batched",
+            ],
+        ),
+        (
+            b'{"method":"POST","url":7,"x":1}',
+            [
+                "f.jsonl:1: unknown field beside custom_id, method, url and body: x",
+                "f.jsonl:1: custom_id is missing",
+                "f.jsonl:1: url: must be a string, not a number",
+                "f.jsonl:1: body is missing",
+            ],
+        ),
+        (
+            b'{"custom_id":"a","method":"POST","url":"/v1/responses","body":[]}',
+            ["f.jsonl:1: body: must be an object, not a list"],
         ),
         (
             b'{"custom_id":"a","params":{"model":"m","max_tokens":1,"messages":[]},"tag":1}',
@@ -192,6 +271,7 @@ def test_limits_have_names_and_hold(monkeypatch: pytest.MonkeyPatch) -> None:
         (GOOD, "lines"),
         (b'\xef\xbb\xbf\n{ "params": {', "lines"),
         (b'{broken\n{"custom_id": "a"', "lines"),
+        (b'{"method": "POST", "custom_id"', "lines"),
         (b' {\n "requests" : [', "object"),
         (b'{"name": "x"}', None),
         (b"name,custom_id", None),

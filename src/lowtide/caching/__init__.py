@@ -15,7 +15,7 @@ one without; after a batch of one item with the prefix about all of the rest rea
 
 from lowtide.caching.choice import choose, everywhere_of, lifetimes_allowed
 from lowtide.caching.reasons import decide, summary
-from lowtide.caching.tally import Tally, first_of_each, ranks
+from lowtide.caching.tally import Tally, first_of_each, marks_of, ranks
 from lowtide.caching.techniques import Techniques, techniques
 from lowtide.caching.terms import (
     LIFETIMES,
@@ -67,6 +67,7 @@ __all__ = [
     "first_of_each",
     "judge",
     "lifetimes_allowed",
+    "marks_of",
     "prior",
     "ranks",
     "rates_of",

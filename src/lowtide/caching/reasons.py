@@ -60,12 +60,15 @@ def _why_not(tree: Tree, number: int, looked: str, hits: HitRate, even: Fraction
     if node.requests < 2:
         return "No breakpoint: only one request begins with it."
     if not tree.cacheable(number):
-        unknown = ", taken where a model's own is not known" if terms.minimum_tokens is None else ""
-        return f"No breakpoint: {node.tokens:,} tokens are below the minimum of {tree.minimum:,}{unknown}."
+        least = "the least minimum of any model" if terms.minimum_tokens is None else "the model's minimum"
+        return f"No breakpoint: {node.tokens:,} tokens are below {least}, {tree.minimum:,}."
     if hits.share <= even:
         late = "" if terms.warm_allowed else "; there is no time for one request to go first"
         return f"No breakpoint: {_found(hits)}, and a write for {looked} pays from {_percent(even)} on{late}."
-    return f"No breakpoint: {node.requests:,} requests are too few to earn back a write for {looked}."
+    if not terms.warm_allowed or not tree.saves_alone(number, looked):
+        return f"No breakpoint: {node.requests:,} requests are too few to earn back a write for {looked}."
+    worth = show_dollars(terms.warm_saving_min)
+    return f"No breakpoint: it would save less than waiting for one request to go first is worth ({worth})."
 
 
 def _found(hits: HitRate) -> str:
@@ -82,10 +85,10 @@ def summary(tree: Tree, choice: Choice, *, none: Nanos, everywhere: Nanos, chose
     if not choice.marks:
         saved = f"; writing everything would cost {show_dollars(everywhere - none)} more" if everywhere > none else ""
         return f"No breakpoint pays here{saved}."
-    first = ", after one request of each has gone first" if choice.warm else ""
-    return (
-        f"{len(choice.marks):,} prefixes are cached for {choice.lifetime}{first}; saves {show_dollars(none - chosen)}."
-    )
+    count = len(choice.marks)
+    cached = "1 prefix is cached" if count == 1 else f"{count:,} prefixes are cached"
+    first = f", after one request with {'it' if count == 1 else 'each'} has gone first" if choice.warm else ""
+    return f"{cached} for {choice.lifetime}{first}; saves {show_dollars(none - chosen)}."
 
 
 def _percent(share: Fraction) -> str:

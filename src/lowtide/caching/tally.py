@@ -13,7 +13,7 @@ from lowtide.caching.terms import ROOT, Counted, Judgement, Prefix, PrefixId
 from lowtide.request import Neutral
 
 BOUNDARIES_MAX: Final = 32
-"""Boundaries of one prompt that are counted; of more, the first ones and the last."""
+"""Boundaries of one prompt that are counted; what comes after them is its tail."""
 
 PREFIXES_MAX: Final = 200_000
 """Prefixes of one run that are counted."""
@@ -82,8 +82,7 @@ class Tally:
             before = self._recent[position] if same else before.then(place, self.count(place[1]))
             found.append(before)
         self._recent = found
-        # However many were left out, the last one has the same parent: it has more than BOUNDARIES_MAX before it.
-        return found if len(found) <= BOUNDARIES_MAX else [*found[: BOUNDARIES_MAX - 1], found[-1]]
+        return found[:BOUNDARIES_MAX]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +124,21 @@ def ranks(prefixes: Sequence[Prefix]) -> dict[PrefixId, int]:
         order[name] = len(order)
         waiting += reversed(children.get(name, []))
     return order
+
+
+def marks_of(judgement: Judgement) -> dict[PrefixId, tuple[int, ...]]:
+    """Say where a body carries breakpoints, by its innermost prefix: places among its texts that are not empty.
+
+    Place 0 is the system text or, without one, the first shared block; requests without a prefix (``ROOT``) have none.
+    """
+    marks: dict[PrefixId, tuple[int, ...]] = {ROOT: ()}
+    place = {ROOT: -1}
+    for decision in judgement.decisions:
+        prefix = decision.prefix
+        place[prefix.id] = place[prefix.parent] + 1
+        own = (place[prefix.id],) if decision.lifetime else ()
+        marks[prefix.id] = marks[prefix.parent] + own
+    return marks
 
 
 def first_of_each(judgement: Judgement, requests: Iterable[tuple[int, PrefixId]]) -> tuple[int, ...]:

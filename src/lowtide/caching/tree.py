@@ -33,8 +33,9 @@ ONE: Final = 10_000
 NESTED_MAX: Final = 6
 """Boundaries on the way of one prompt at which others go another way; deeper ones get no breakpoint."""
 
-MINIMUM_UNKNOWN_TOKENS: Final = 4_096
-"""The longest minimum that any model is known to have, taken where a model's own is not known."""
+MINIMUM_UNKNOWN_TOKENS: Final = 512
+"""The shortest minimum that any model is known to have, taken where a model's own is not known: a breakpoint after too
+short a prefix is passed over and costs nothing (prompt caching page, checked 2026-11-21)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +231,12 @@ class Tree:
         hits = (requests - writers) * self.share(number, lifetime=choice.lifetime, warm=choice.warm)
         missed = requests * ONE - hits
         return Counts(plain=missed, read=hits) if choice.automatic else Counts(written=missed, read=hits)
+
+    def saves_alone(self, number: int, lifetime: str) -> bool:
+        """Whether its reads would earn back one write, nothing else being marked and one request going first."""
+        prices = Prices.make(self.terms.rates, lifetime)
+        met = self.met(number, Choice(lifetime=lifetime, warm=True, marks=frozenset({number})))
+        return met.written * prices.written + met.read * prices.read < self.nodes[number].requests * ONE * prices.plain
 
     def tail_is_written(self, number: int) -> bool:
         """Whether a provider that writes by default writes what stands after this prefix: if the prompt is long enough."""

@@ -1,4 +1,4 @@
-"""Bytes become requests here: Anthropic's batch lines, and table rows with a template. Bytes in, ``Request | Problem`` out.
+"""Bytes become requests here: providers' batch lines, and table rows with a template. Bytes in, ``Request | Problem`` out.
 
 Nothing here opens a file or knows a folder: callers bring lines, the name they are known by, and the template's text.
 Everything is a stream; what is kept is one line (or one row) and a few counters, so a million of them need no more

@@ -1,6 +1,7 @@
-"""Anthropic's batch format: lines of ``{"custom_id", "params"}``, or the create call's body as one object.
+"""Batch files: Anthropic's lines of ``{"custom_id", "params"}`` or its create call's body, and OpenAI's lines, even mixed.
 
-``params`` passes byte for byte; only the few fields that lowtide itself must understand are looked at.
+Each line says by its own fields whose it is; OpenAI's are read in ``openai_lines``. A body passes byte for byte; only the
+few fields that lowtide itself must understand are looked at.
 """
 
 import re
@@ -11,7 +12,9 @@ import msgspec
 
 from lowtide.errors import Problem
 from lowtide.inputs.complaints import BOM_UTF8, malformed_json, not_utf8
-from lowtide.request import KEY_LENGTH_MAX, Native, Request, RequestKey
+from lowtide.inputs.fields import Field, check_limit, check_list, check_stream, kind_of, read_custom_id, read_model
+from lowtide.inputs.openai_lines import OPENAI_FIELDS, openai_line
+from lowtide.request import Native, Request, RequestKey
 
 LINE_BYTES_MAX: Final = 256_000_000
 """Longest line that is read. A whole Anthropic batch may have 256 MB (checked 2026-11-21, batch API page)."""
@@ -22,18 +25,16 @@ OBJECT_BYTES_MAX: Final = 256_000_000
 BatchForm = Literal["lines", "object"]
 
 _BOMS_OTHER = (b"\xff\xfe", b"\xfe\xff")
-_BATCH_LINE = re.compile(rb'^[ \t]*\{\s*"(?:custom_id|params)"\s*:', re.MULTILINE)
+_BATCH_LINE = re.compile(rb'^[ \t]*\{\s*"(?:custom_id|params|method|url|body)"\s*:', re.MULTILINE)
 _BATCH_OBJECT = re.compile(rb'^\s*\{\s*"requests"\s*:\s*\[')
 _LINE_FIELDS = frozenset({"custom_id", "params"})
-_OPENAI_FIELDS = frozenset({"method", "url", "body"})
 _LINE_HINT = 'a line is {"custom_id": "...", "params": {"model": ..., "max_tokens": ..., "messages": [...]}}'
 
 
 def batch_form(head: bytes) -> BatchForm | None:
-    """Say which form of Anthropic's batch file begins with ``head``, or ``None`` when it does not look like one.
+    """Say which form of batch file begins with ``head``, or ``None`` when it does not look like one.
 
-    ``lines`` is one ``{"custom_id", "params"}`` a line; ``object`` is the body of the create call. OpenAI's lines begin
-    with a ``custom_id`` too and count as ``lines``: reading them says what is wrong.
+    ``lines`` is one request a line, Anthropic's or OpenAI's; ``object`` is the body of Anthropic's create call.
     """
     plain = head.removeprefix(BOM_UTF8)
     if _BATCH_OBJECT.match(plain):
@@ -42,9 +43,9 @@ def batch_form(head: bytes) -> BatchForm | None:
 
 
 def batch_lines(lines: Iterable[bytes], *, file: str) -> Iterator[Request | Problem]:
-    """Read JSON lines in Anthropic's batch format, one request or one or more problems a line, in order.
+    """Read JSON lines in either batch format, one request or one or more problems a line, in order.
 
-    Blank lines are skipped, a UTF-8 byte order mark and CRLF are allowed. ``params`` is kept byte for byte.
+    Blank lines are skipped, a UTF-8 byte order mark and CRLF are allowed. ``params`` (or ``body``) is kept byte for byte.
     ``source`` of each request is ``file:line``, counted from 1.
     """
     for number, line in enumerate(lines, start=1):
@@ -89,10 +90,10 @@ class _CreateBody(msgspec.Struct):
 class _Params(msgspec.Struct):
     """The fields of ``params`` that lowtide itself must understand; all others pass unseen."""
 
-    model: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    max_tokens: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    stream: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    model: Field = msgspec.UNSET
+    max_tokens: Field = msgspec.UNSET
+    stream: Field = msgspec.UNSET
+    messages: Field = msgspec.UNSET
 
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -123,16 +124,15 @@ def _batch_item(line: bytes, *, where: str) -> Iterator[Request | Problem]:
 
 def _batch_fields(fields: Mapping[str, msgspec.Raw], *, where: str) -> Iterator[Request | Problem]:
     names = fields.keys()
-    if "params" not in names and names >= {"custom_id", "body"} and names & _OPENAI_FIELDS:
-        hint = "lowtide reads Anthropic's format here: " + _LINE_HINT
-        yield Problem(where=where, what="this looks like an OpenAI batch line (method, url, body)", hint=hint)
+    if "params" not in names and names & OPENAI_FIELDS:
+        yield from openai_line(fields, where=where)
         return
     problems: list[Problem] = []
     unknown = sorted(names - _LINE_FIELDS)
     if unknown:
         what = f"unknown field{'s' if len(unknown) > 1 else ''} beside custom_id and params: {', '.join(unknown)}"
         problems.append(Problem(where=where, what=what, hint="the provider would refuse it; remove it"))
-    custom_id = _custom_id(fields.get("custom_id"), where=where, problems=problems)
+    custom_id = read_custom_id(fields.get("custom_id"), where=where, hint=_LINE_HINT, problems=problems)
     model = _native_model(fields.get("params"), where=where, problems=problems)
     if problems:
         yield from problems
@@ -144,25 +144,6 @@ def _batch_fields(fields: Mapping[str, msgspec.Raw], *, where: str) -> Iterator[
     yield Request(key=RequestKey(custom_id), model=model, body=body, kind="line", source=where)
 
 
-def _custom_id(raw: msgspec.Raw | None, *, where: str, problems: list[Problem]) -> str | None:
-    field = f"{where}: custom_id"
-    if raw is None:
-        problems.append(Problem(where=where, what="custom_id is missing", hint=_LINE_HINT))
-        return None
-    value = _scalar(raw)
-    if not isinstance(value, str):
-        problems.append(Problem(where=field, what=f"must be a string, not {_kind_of(raw)}"))
-        return None
-    if not value:
-        problems.append(Problem(where=field, what="is empty"))
-        return None
-    if len(value) > KEY_LENGTH_MAX:
-        what = f"has {len(value)} characters; {KEY_LENGTH_MAX} are the most"
-        problems.append(Problem(where=field, what=what))
-        return None
-    return value
-
-
 def _native_model(raw: msgspec.Raw | None, *, where: str, problems: list[Problem]) -> str | None:
     if raw is None:
         problems.append(Problem(where=where, what="params is missing", hint=_LINE_HINT))
@@ -170,63 +151,14 @@ def _native_model(raw: msgspec.Raw | None, *, where: str, problems: list[Problem
     try:
         params = _decode_params(raw)
     except msgspec.ValidationError:
-        problems.append(Problem(where=f"{where}: params", what=f"must be an object, not {_kind_of(raw)}"))
+        problems.append(Problem(where=f"{where}: params", what=f"must be an object, not {kind_of(raw)}"))
         return None
     field = f"{where}: params"
-    model = None if params.model is msgspec.UNSET else _scalar(params.model)
-    if params.model is msgspec.UNSET:
-        problems.append(Problem(where=field, what="model is missing"))
-    elif not isinstance(model, str):
-        problems.append(Problem(where=f"{field}.model", what=f"must be a string, not {_kind_of(params.model)}"))
-    elif not model.strip():
-        problems.append(Problem(where=f"{field}.model", what="is empty"))
-    _check_limit(params.max_tokens, field=field, problems=problems)
-    if params.messages is msgspec.UNSET:
-        problems.append(Problem(where=field, what="messages is missing"))
-    elif not bytes(params.messages).startswith(b"["):
-        what = f"must be a list, not {_kind_of(params.messages)}"
-        problems.append(Problem(where=f"{field}.messages", what=what))
-    # Not supported inside batch items (Anthropic batch page of 2026-08-14); a batch answers once, whole.
-    if params.stream is not msgspec.UNSET and bytes(params.stream) == b"true":
-        what = "stream: true cannot be batched"
-        problems.append(Problem(where=f"{field}.stream", what=what, hint="remove it"))
-    return model if isinstance(model, str) else None
-
-
-def _check_limit(raw: msgspec.Raw | msgspec.UnsetType, *, field: str, problems: list[Problem]) -> None:
-    if raw is msgspec.UNSET:
+    model = read_model(params.model, field=field, problems=problems)
+    if params.max_tokens is msgspec.UNSET:
         problems.append(Problem(where=field, what="max_tokens is missing"))
-        return
-    value = _scalar(raw)
-    if type(value) is not int or value <= 0:
-        # 0 (cache warming) is refused inside batches, too (Anthropic batch page of 2026-08-14).
-        shown = bytes(raw)[:40].decode(errors="replace")
-        problems.append(Problem(where=f"{field}.max_tokens", what=f"must be a positive whole number, not {shown}"))
-
-
-def _scalar(raw: msgspec.Raw) -> str | int | float | bool | None:
-    """Decode a string, number, boolean or null; containers give ``None`` as well."""
-    content = bytes(raw)
-    if content[:1] in (b"{", b"["):
-        return None
-    try:
-        value: str | int | float | bool | None = msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        return None
-    return value
-
-
-def _kind_of(raw: msgspec.Raw) -> str:
-    match bytes(raw)[:1]:
-        case b"{":
-            return "an object"
-        case b"[":
-            return "a list"
-        case b'"':
-            return "a string"
-        case b"t" | b"f":
-            return "true or false"
-        case b"n":
-            return "null"
-        case _:
-            return "a number"
+    else:
+        check_limit(params.max_tokens, "max_tokens", field=field, problems=problems)
+    check_list(params.messages, "messages", field=field, problems=problems)
+    check_stream(params.stream, field=field, problems=problems)
+    return model

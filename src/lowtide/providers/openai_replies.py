@@ -86,7 +86,8 @@ def _inclusive(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cache_read_tokens=read,
-        **({"cache_write_30m_tokens": written - long, "cache_write_12h_tokens": long} if written else {}),
+        cache_write_30m_tokens=written - long,
+        cache_write_12h_tokens=long,
         reasoning_tokens=min(thought, output_tokens),
         service_tier=tier,
     )

@@ -1,4 +1,4 @@
-"""The batch file: Anthropic's own batch format in, one results file out. Bodies pass untouched (promise 9).
+"""The batch file: Anthropic's or OpenAI's own batch lines in, one results file out. Bodies pass untouched (promise 9).
 
 The file is read once, line by line; the form ``{"requests": [...]}`` is read whole, up to ``OBJECT_BYTES_MAX``. There
 is one wave, no document, and nothing to remember but the name.
@@ -24,7 +24,7 @@ class BatchFile(OneFile):
     name = "batch"
 
     def accepts(self, source: Path) -> bool:
-        """Accept a JSON-lines file with a ``custom_id`` line in its beginning, or the create call's body."""
+        """Accept a JSON-lines file with a ``custom_id`` line in its beginning, or Anthropic's create call's body."""
         return source.suffix.lower() in SUFFIXES and source.is_file() and batch_form(head_of(source)) is not None
 
     def read(self, source: Path, options: WorkloadOptions) -> "BatchReading":
