@@ -519,7 +519,7 @@ class Draft:
 
 def _lane_of(way: _Way, wanted: Lane) -> Lane:
     """Give the lane that a way takes: the wanted one where it may, else the next dearer."""
-    if wanted in (Lane.WINDOW_2H, Lane.WINDOW_8H) and not way.windows:
+    if wanted is not Lane.REALTIME and not way.windows:
         wanted = Lane.BATCH
     return Lane.REALTIME if wanted is Lane.BATCH and not way.batch else wanted
 

@@ -186,8 +186,8 @@ class Settings:
         limits: dict[Measure, int] = {}
         for name, measure in MEASURES.items():
             found = chosen.limits.get(name)
-            if found is None and not self.simulated and name in LimitName:
-                found = catalog.model_limit(provider, LimitName(name), model, day, tier=chosen.tier)
+            if found is None and not self.simulated:
+                found = catalog.limit_of(provider, LimitName(name), model, day, tier=chosen.tier)
             if found is not None:
                 limits[measure] = found
         openai = chosen.protocol == "openai"

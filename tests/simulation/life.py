@@ -195,6 +195,7 @@ class Life:
                 "store": str(self.folder / "store"),
                 "poll_seconds_min": 600,
                 "poll_seconds_max": 20_000,
+                "route": "batch",
                 **self.settings,
             },
             {"HOME": str(self.folder)},
@@ -209,7 +210,7 @@ class Life:
         engine = Engine(
             settings=settings,
             store=store,
-            transport=transport,
+            transports={"anthropic": transport, "openai": transport},
             clock=SimulatorClock(transport, "life", seed=self.seed * 1000 + self.lives),
             catalog=catalog(),
             workloads={"tree": self.tree},

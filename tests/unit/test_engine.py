@@ -58,7 +58,7 @@ class Desk:
                 faults=rules,
             )
         )
-        flags = {"simulator": "http://127.0.0.1:1", "store": str(folder / "store")} | flags
+        flags = {"simulator": "http://127.0.0.1:1", "store": str(folder / "store"), "route": "batch"} | flags
         settings = read_settings(flags, {}, folder)
         self.transport = LoopbackTransport(create_app(self.world), cut=ConnectionCut)
         store = Store(folder / "store", durable=False).open()
@@ -66,7 +66,7 @@ class Desk:
         self.engine = Engine(
             settings=settings,
             store=store,
-            transport=self.transport,
+            transports={"anthropic": self.transport, "openai": self.transport},
             clock=SimulatorClock(self.transport, "me", seed=1),
             catalog=PACKAGED,
             workloads={"batch": WORKLOAD},

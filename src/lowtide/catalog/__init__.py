@@ -100,6 +100,15 @@ class Catalog:
                 return row.amount
         return None
 
+    def pool(self, provider: str, model: str) -> str:
+        """Name the models that share limits with one."""
+        return f"{provider} {model}"
+
+    def limit_of(self, provider: str, name: LimitName, model: str, day: date, *, tier: str = "") -> int | None:
+        """Give a limit of the pool that a model is counted in."""
+        assert model
+        return self.limit(provider, name, day, tier=tier)
+
     def _make_sheet(self, provider: str, model: str, lane: Lane, day: date) -> PriceSheet:
         known = self.model(provider, model)
         if known is None:

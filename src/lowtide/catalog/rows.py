@@ -50,6 +50,7 @@ class LimitName(StrEnum):
     REQUESTS_PER_MINUTE = "requests_per_minute"
     INPUT_TOKENS_PER_MINUTE = "input_tokens_per_minute"  # cache reads not counted
     OUTPUT_TOKENS_PER_MINUTE = "output_tokens_per_minute"
+    TOKENS_PER_MINUTE = "tokens_per_minute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

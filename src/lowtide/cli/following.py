@@ -58,6 +58,10 @@ class WakingClock:
             leave.cancel()
             sleep.cancel()
 
+    async def wait_for(self, event: asyncio.Event, until: datetime) -> None:
+        """Wait until something happens, or until ``until``."""
+        await self._clock.wait_for(event, until)
+
     def new_id(self, length: int) -> str:
         """Draw a new id."""
         return self._clock.new_id(length)
@@ -74,7 +78,7 @@ class Leaving:
         self.asked = False
         self._worker = worker
         self._clock = WakingClock(worker.hands.clock)
-        worker.hands = replace(worker.hands, clock=self._clock)
+        worker.doors = {name: replace(hands, clock=self._clock) for name, hands in worker.doors.items()}
         self._farewell = farewell
         self._loop = asyncio.get_running_loop()
 

@@ -64,7 +64,8 @@ async def _run(
         else:
             found = await _planned(engine, chosen, what, cap, said)
             cap = _agreed(chosen, found.plan, cap, shown=found.fresh, yes=yes, ask=ask)
-            engine.hands()  # a missing key is told before there is a run
+            for provider in found.plan.provider.split():
+                engine.hands(provider)  # a missing key is told before there is a run
             where = out or _out_of(found.plan)
             run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh)
             await _go_on(engine, run_id, cap)

@@ -249,7 +249,7 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
         CALLS.c.shard_id == ATTEMPTS.c.shard_id, CALLS.c.ordinal == ATTEMPTS.c.ordinal
     )
     query = select(ATTEMPTS.c.shard_id, func.count()).where(ATTEMPTS.c.shard_id.in_(blocks), ~called.exists())
-    landed = dict(tx.execute(query.group_by(ATTEMPTS.c.shard_id)).all()) if blocks else {}
+    landed: dict[str, int] = dict(tx.execute(query.group_by(ATTEMPTS.c.shard_id)).all()) if blocks else {}
     return tuple(
         KnownShard(
             shard_id=ShardId(row.shard_id),

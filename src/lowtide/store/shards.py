@@ -193,13 +193,13 @@ def candidates(tx: Transaction, run: RunRow, lot: LotRow, *, realtime: bool) -> 
     for fresh, where in ((False, RETRYING), (True, _pending(run, lot.packed_seq))):
         if not fresh and not retrying_count(tx, run):
             continue  # a look at an index, where the ordered query would walk through the whole plan
-        columns = [REQUESTS.c.seq, REQUESTS.c.body_bytes, ceiling]
-        query = select(*columns, literal(value=False) if fresh else doubted)
+        again = literal(value=False) if fresh else doubted
+        query = select(REQUESTS.c.seq, REQUESTS.c.body_bytes, ceiling, again)
         query = query.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.lot == lot.lot, where).order_by(REQUESTS.c.seq)
         with tx.execute(query, execution_options={"yield_per": PAGE}) as rows:  # closed when a reader stops early
-            for seq, body_bytes, most, again in rows:
+            for seq, body_bytes, most, lost_before in rows:
                 yield Candidate(
-                    seq=seq, body_bytes=body_bytes, ceiling=Nanos(most), fresh=fresh, doubted=bool(again)
+                    seq=seq, body_bytes=body_bytes, ceiling=Nanos(most), fresh=fresh, doubted=bool(lost_before)
                 )
 
 

@@ -247,6 +247,7 @@ def _write_intents(this: _Flown, chosen: Sequence[tuple[Ticket, Body, Block]], n
             block.begun = True
         else:
             block.ready.appendleft(ticket.ordinal)
+            assert ticket.weight is not None, "it was paced"
             pacer_of(hands, body.model, now).finished(ticket.weight, None, (), now)
     return allowed
 
