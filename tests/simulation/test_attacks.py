@@ -50,6 +50,11 @@ CREATE = "POST /v1/messages/batches"
 Tamper = Callable[[HttpCall, Callable[[], Awaitable[HttpReply]]], Awaitable[HttpReply]]
 
 
+def tamper(engine: Engine, transport: LoopbackTransport) -> None:
+    """Put a door of ours before every provider."""
+    engine.transports = dict.fromkeys(engine.transports, transport)
+
+
 class Tampered(LoopbackTransport):
     """A door at which somebody meddles with calls and replies."""
 
@@ -119,7 +124,7 @@ def test_a_shard_given_up_before_it_was_sent_leaves_the_queue():
         await engine.worker([run_id]).work()
         assert (await engine.run_report(run_id)).state == "canceled"
         with engine.store.read() as tx:
-            assert runs.known_door(tx, engine.hands().door).queued_requests == 0
+            assert runs.known_door(tx, engine.hands("anthropic").door).queued_requests == 0
         engine.store.close()
 
     live(body)
@@ -143,7 +148,7 @@ def test_a_reply_that_no_api_wrote_is_a_doubt():
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Tampered(life, proxy)
+        tamper(engine, Tampered(life, proxy))
         run_id = await begin(life, engine)
         await engine.worker([run_id]).work()
         report = await engine.run_report(run_id)
@@ -170,7 +175,7 @@ def test_an_answer_that_cannot_be_read_is_a_doubt():
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Tampered(life, garbler)
+        tamper(engine, Tampered(life, garbler))
         run_id = await begin(life, engine)
         await engine.worker([run_id]).work()
         report = await engine.run_report(run_id)
@@ -195,7 +200,7 @@ def test_real_time_replies_that_are_always_lost_stop_the_run():
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Tampered(life, cutter)
+        tamper(engine, Tampered(life, cutter))
         run_id = await begin(life, engine)
         await asyncio.wait_for(engine.worker([run_id], on_turn=_stop_after(200)).work(), 30)
         report = await engine.run_report(run_id)
@@ -255,7 +260,7 @@ def test_an_answer_in_a_batch_without_usage_stays_held_by_name():
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Garbled(life, change)
+        tamper(engine, Garbled(life, change))
         run_id = await begin(life, engine)
         await engine.worker([run_id]).work()
         report = await engine.run_report(run_id)
@@ -347,7 +352,7 @@ def test_a_batch_that_is_not_found_any_more_is_never_bought_again_unasked():
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Tampered(life, stranger)
+        tamper(engine, Tampered(life, stranger))
         run_id = await begin(life, engine)
         await until(engine, run_id, lambda: batch_states(engine) == ["running"])
         wrong.append(1)
@@ -380,7 +385,7 @@ def test_a_batch_that_is_gone_is_given_up_when_its_run_is_canceled():
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Tampered(life, deleted)
+        tamper(engine, Tampered(life, deleted))
         run_id = await begin(life, engine)
         await until(engine, run_id, lambda: batch_states(engine) == ["running"])
         gone.append(1)
@@ -464,7 +469,7 @@ def test_another_accounts_listing_does_not_prove_that_a_create_never_arrived():
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Tampered(life, stranger)
+        tamper(engine, Tampered(life, stranger))
         await asyncio.to_thread(life._be_a_stranger)
         run_id = await begin(life, engine)
         await until(engine, run_id, lambda: "doubtful" in batch_states(engine))
@@ -500,7 +505,7 @@ def test_a_create_answered_with_a_408_or_a_409_is_a_doubt(status):
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Tampered(life, proxy)
+        tamper(engine, Tampered(life, proxy))
         run_id = await begin(life, engine)
         await engine.worker([run_id]).work()
         report = await engine.run_report(run_id)
@@ -538,7 +543,7 @@ def test_a_slow_upload_of_few_large_bodies_keeps_its_claim():
 
     async def body() -> None:
         engine = life.engine()
-        engine.transport = Tampered(life, watch)
+        tamper(engine, Tampered(life, watch))
         run_id = await begin(life, engine)
         await until(engine, run_id, lambda: bool(renewed))
         assert renewed == [True]
@@ -664,7 +669,7 @@ def test_a_retry_after_of_years_is_obeyed_for_an_hour():
 
         async def body(later: Tamper = later) -> None:
             engine = life.engine()
-            engine.transport = Tampered(life, later)
+            tamper(engine, Tampered(life, later))
             start = await engine.clock.now()
             run_id = await begin(life, engine)
             await engine.worker([run_id]).work()
