@@ -69,7 +69,7 @@ class Scene:
     lane: Lane = Lane.BATCH
     turnaround: str = "600~0.7"  # median seconds and spread, as the simulator takes it
     spread: timedelta = timedelta(minutes=25)  # what nine in ten of such batches keep
-    in_flight: int = 1
+    rounds: int = 1  # how often there is time to wait for first requests
 
 
 @dataclass
@@ -150,6 +150,7 @@ SCENES = (
     Scene("two requests a prefix, 200 x 2", nested(200, 1, 2, (0, 5_000, 300))),
     Scene("three requests a prefix, 130 x 3", nested(130, 1, 3, (0, 5_000, 300))),
     Scene("nested: 1.5k for all, 4k a part, 30 x 8", nested(1, 30, 8, (1_500, 4_000, 300))),
+    Scene("the same, time for two first batches", nested(1, 30, 8, (1_500, 4_000, 300)), rounds=2),
     Scene("nested: 12k for all, 1k a part, 100 x 3", nested(1, 100, 3, (12_000, 1_000, 300))),
     Scene("batches of 5 hours: 40, one 11k prefix", one_prefix(40, 11_000, 300), turnaround="18000", spread=timedelta(hours=5)),
     Scene("real time: 300, one 3k prefix", one_prefix(300, 3_000, 300), lane=Lane.REALTIME, spread=timedelta(minutes=10)),
@@ -271,7 +272,7 @@ def terms_of(scene: Scene, model: Model, rates: Rates) -> Terms:
         warmed=prior(scene.provider, scene.lane, warmed=True),
         spread=scene.spread,
         delay=POLL,
-        in_flight=scene.in_flight,
+        rounds_max=scene.rounds,
     )
 
 
@@ -302,8 +303,8 @@ def buy_wave(market: Market, scene: Scene, wave: Wave, found: Judgement) -> None
     rank = ranks(wave.tally.counted().prefixes)
     order = sorted(range(len(wave.bodies)), key=lambda seq: (rank[wave.innermost[seq]], seq))
     first = first_of_each(found, enumerate(wave.innermost))
-    rest = [seq for seq in order if seq not in set(first)]
-    for part in (list(first), rest):
+    gone = {seq for part in first for seq in part}
+    for part in (*first, [seq for seq in order if seq not in gone]):
         market.buy([params(scene.model, wave.bodies[seq], marks[wave.innermost[seq]], found.lifetime) for seq in part])
 
 

@@ -85,7 +85,7 @@ class PacingRules:
     cushion_percent: int = 5  # of each limit, left untouched
     in_flight_start: int = 4  # at first, where no limit is known
     pause_min: timedelta = timedelta(seconds=1)  # after a refusal that says no time; doubles
-    pause_max: timedelta = timedelta(minutes=1)
+    pause_max: timedelta = timedelta(seconds=20)
 
 
 class Pacer:
@@ -103,8 +103,9 @@ class Pacer:
         self._calls: dict[Weight, deque[_Call]] = {}
         self._input, self._output = _Ratio(), _Ratio()
         self._window = rules.in_flight_max if rules.limits else min(rules.in_flight_start, rules.in_flight_max)
-        self._window_goal = rules.in_flight_max  # up to here it doubles, beyond it grows by one a round
-        self._window_credit = 0
+        self._window_goal = rules.in_flight_max  # up to here it widens quickly
+        self._window_credit = 0  # quarters of a call
+        self._latency = 0  # microseconds, of a typical call
         self._failures = 0  # rounds in a row that were refused
         self._pause_until = 0
         self._slowed_at = -1
@@ -121,7 +122,8 @@ class Pacer:
         wait = max(0, self._pause_until - at)
         for measure, limit in self._limits.items():
             limit.flow(at)
-            wait = max(wait, limit.wait(self._amount(measure, weight), self._spread(measure, limit)))
+            amount, spread = self._amount(measure, weight), self._spread(measure, limit)
+            wait = max(wait, limit.wait(amount, spread, self._latency))
         return now + timedelta(microseconds=wait)
 
     def started(self, weight: Weight, now: datetime) -> None:
@@ -139,6 +141,7 @@ class Pacer:
         """Note that a call has ended, what it used (``None``: unknown, it counts as estimated) and what its headers said."""
         at = _micros(now)
         call = self._take(weight)
+        self._latency += (max(0, at - call.at) - self._latency) // LATENCY_MEMORY
         for measure, limit in self._limits.items():
             limit.flow(at)
             if part := call.parts.get(measure):
@@ -172,7 +175,7 @@ class Pacer:
             self._failures += 1
             self._slowed_at = at
             if retry_after_seconds is None or not self._limits or self._failures > 1:
-                self._window = self._window_goal = max(1, min(self._window, self.in_flight + 1) // 2)
+                self._narrow()
         if retry_after_seconds is None:
             pause = min(self.rules.pause_min * (1 << min(self._failures - 1, 20)), self.rules.pause_max)
             self._pause(at + round(pause / MICROSECOND * (1 - chance / 2)))
@@ -270,7 +273,7 @@ class Pacer:
         for measure, limit in self._limits.items():
             need = 1 if limit.late else self._amount(measure, weight)
             one = seen.get(measure)
-            if one is None or one.remaining is None or one.remaining < need:
+            if one is None or one.remaining is None or one.remaining < max(2 * need, limit.cushion):
                 limit.lower(need - retry_after_seconds * limit.limit // 60)
                 short = True
         if not short:  # a burst was refused, not a minute's use
@@ -291,19 +294,21 @@ class Pacer:
     def _pause(self, until: int) -> None:
         self._pause_until = max(self._pause_until, until)
 
+    def _narrow(self) -> None:
+        """Allow half of what was in flight. How far it may widen quickly afterwards is what the first of a row says."""
+        half = min(self._window, self.in_flight + 1) // 2
+        self._window = max(half, min(self.rules.in_flight_start, self.rules.in_flight_max))
+        if self._failures == 1:
+            self._window_goal = self._window
+
     def _recover(self) -> None:
-        """A call that began after the last slowing down went well: allow more again."""
+        """A call that began after the last slowing down went well: allow three times as many a round, in the end a quarter more."""
         self._failures = 0
         for limit in self._limits.values():
             limit.lengthen()
-        if self._window >= self.rules.in_flight_max:
-            return
-        if self._window >= self._window_goal:
-            self._window_credit += 1
-            if self._window_credit < self._window:
-                return
-            self._window_credit = 0
-        self._window += 1
+        self._window_credit += 8 if self._window < self._window_goal else 1
+        self._window = min(self._window + self._window_credit // 4, self.rules.in_flight_max)
+        self._window_credit %= 4
 
 
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -311,8 +316,9 @@ SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DRAIN_SECONDS: Final = 5  # over which news are gathered before they change the learned use of others
-DRAIN_SILENT_SECONDS: Final = 60  # without headers the learned use of others is forgotten
-DRAIN_PERCENT_MAX: Final = 95  # of a limit; the rest finds out when they stop
+DRAIN_QUIET_SECONDS: Final = 10  # without headers, after which the learned use of others is halved again and again
+DRAIN_PERCENT_MAX: Final = 90  # of a limit; the rest finds out when they stop
+LATENCY_MEMORY: Final = 16  # calls
 RATIO_MEMORY: Final = 0.98  # the weight of a call after the next one
 
 
@@ -326,6 +332,7 @@ class _Part:
     amount: int
     level: int
     corrected: int
+    covered: bool
     uncounted: int = 0
 
 
@@ -340,16 +347,16 @@ class _Call:
 class _Ratio:
     """How estimates have erred: what was counted for one estimated token, and how much single calls stray from that."""
 
-    __slots__ = ("counted", "estimated", "strayed")
+    __slots__ = ("counted", "estimated", "squares", "strayed")
 
     def __init__(self) -> None:
         self.counted = self.estimated = 1.0
-        self.strayed = 0.25
+        self.squares, self.strayed = 1.0, 0.1
 
     @property
     def error(self) -> float:
-        """The mean error of one call, as a share of its estimate."""
-        return self.strayed / self.estimated
+        """The error of one call (root of the mean square), as a share of what it will likely count."""
+        return sqrt(self.strayed / self.squares)
 
     def apply(self, estimate: int) -> int:
         """Give what such an estimate will likely count."""
@@ -357,10 +364,11 @@ class _Ratio:
 
     def learn(self, estimate: int, counted: int) -> None:
         """Take one answer in."""
-        strayed = abs(counted - estimate * self.counted / self.estimated)
+        likely = estimate * self.counted / self.estimated
         self.counted = self.counted * RATIO_MEMORY + counted
         self.estimated = self.estimated * RATIO_MEMORY + estimate
-        self.strayed = self.strayed * RATIO_MEMORY + strayed
+        self.squares = self.squares * RATIO_MEMORY + likely * likely
+        self.strayed = self.strayed * RATIO_MEMORY + (counted - likely) ** 2
 
 
 class _Limit:
@@ -368,7 +376,7 @@ class _Limit:
 
     __slots__ = (
         "at", "burst", "burst_full", "corrected", "cushion", "drain", "heard_at", "held", "late", "level", "limit",
-        "news", "news_at", "pace", "partly_late", "squares", "step",
+        "news", "news_at", "pace", "partly_late", "quiet_at", "squares", "step",
     )  # fmt: skip
 
     def __init__(self, limit: int, *, measure: Measure, rules: PacingRules, at: int) -> None:
@@ -380,7 +388,7 @@ class _Limit:
         self.held = self.squares = 0  # of calls in flight: the sum of their amounts, and of the squares
         self.drain = 0  # a minute, by others
         self.heard_at: int | None = None
-        self.news = self.news_at = self.corrected = 0
+        self.news = self.news_at = self.corrected = self.quiet_at = 0
         self.level = self.pace = self.burst = 0
         self.resize(limit, rules)
         self.level = self.cushion * MINUTE
@@ -397,19 +405,51 @@ class _Limit:
 
     def flow(self, at: int) -> None:
         """Refill up to this instant. A clock that was set back starts anew from there."""
-        passed = max(0, at - self.at)
-        self.at = at
-        if self.drain and self.heard_at is not None and at - self.heard_at > DRAIN_SILENT_SECONDS * SECOND:
-            self.drain = 0
-        refill = passed * (self.limit - self.drain)
-        self.level = min(self.level + refill, self.limit * MINUTE)
-        self.pace = min(self.pace + refill, self.burst * MINUTE)
+        if at < self.at:
+            self.at = at
+            self.quiet_at = min(self.quiet_at, at + DRAIN_QUIET_SECONDS * SECOND)
+        while self.drain and self.quiet_at <= at:
+            self._refill(self.quiet_at)
+            self.drain //= 2
+            self.quiet_at += DRAIN_SECONDS * SECOND
+        self._refill(at)
 
-    def wait(self, amount: int, spread: int) -> int:
+    def _refill(self, at: int) -> None:
+        passed = max(0, at - self.at)
+        self.at = max(self.at, at)
+        pace_rate = self._pace_rate(self.drain)
+        self.level = min(self.level + passed * (self.limit - self.drain), self.limit * MINUTE)
+        self.pace = min(self.pace + passed * pace_rate, self.burst * MINUTE)
+
+    def _pace_rate(self, drain: int) -> int:
+        """While there is plenty left the whole limit may be used, whatever others seem to take: it ends with the plenty."""
+        plenty = self.cushion + 2 * self.burst_full + (self.held if self.late else 0)
+        return self.limit if self.level >= plenty * MINUTE else self.limit - drain
+
+    def _covers(self, amount: int) -> bool:
+        """Whether this call and all in flight may end at once and leave half of the limit: then output needs no pace."""
+        return self.late and self.level >= (self.held + amount + self.limit // 2) * MINUTE
+
+    def wait(self, amount: int, spread: int, latency_micros: int) -> int:
         """Give the microseconds until a call of that amount may start."""
-        need = self.cushion + (min(self.held, self.burst) if self.late else amount + spread)
-        missing = max(min(need, self.limit) * MINUTE - self.level, min(amount, self.burst) * MINUTE - self.pace)
-        return -(-missing // (self.limit - self.drain)) if missing > 0 else 0
+        if self.late:
+            excess = self.held - (self.limit - self.drain) * latency_micros // MINUTE  # ends faster than it is refilled
+            need = self.cushion + min(self.held, self.burst) + max(0, excess)
+        else:
+            need = amount + self.cushion + spread
+        level_missing = min(need, self.limit) * MINUTE - self.level
+        pace_missing = 0 if self._covers(amount) else min(amount, self.burst) * MINUTE - self.pace
+        passed, drain, quiet_at = 0, self.drain, self.quiet_at
+        while level_missing > 0 or pace_missing > 0:
+            level_rate, pace_rate = self.limit - drain, self._pace_rate(drain)
+            more = max(-(-level_missing // level_rate), -(-pace_missing // pace_rate))
+            if not drain or self.at + passed + more <= quiet_at:
+                return passed + more
+            step = max(0, quiet_at - self.at - passed)
+            level_missing -= step * level_rate
+            pace_missing -= step * pace_rate
+            passed, drain, quiet_at = passed + step, drain // 2, quiet_at + DRAIN_SECONDS * SECOND
+        return passed
 
     def spread(self, error: float) -> int:
         """How far calls in flight may count more than they hold, twice over; at most a quarter of the limit."""
@@ -417,19 +457,22 @@ class _Limit:
 
     def start(self, amount: int) -> _Part:
         """Take the amount of a call that starts."""
+        covered = self._covers(amount)
         self.held += amount
         self.squares += amount * amount
-        self.pace -= amount * MINUTE
+        if not covered:
+            self.pace -= amount * MINUTE
         if not self.late:
             self.level -= amount * MINUTE
-        return _Part(amount, self.level, self.corrected)
+        return _Part(amount, self.level, self.corrected, covered)
 
     def finish(self, part: _Part, counted: int) -> None:
         """Put what was counted in the place of what was held."""
         self.held -= part.amount
         self.squares -= part.amount * part.amount
         surplus = (part.amount - counted) * MINUTE
-        self.pace = min(self.pace + surplus, self.burst * MINUTE)
+        if not part.covered:
+            self.pace = min(self.pace + surplus, self.burst * MINUTE)
         if self.late:
             self.level -= counted * MINUTE
             part.level -= counted * MINUTE
@@ -462,6 +505,7 @@ class _Limit:
         else:
             self.news += news
         self.heard_at = at
+        self.quiet_at = at + DRAIN_QUIET_SECONDS * SECOND
         self.level = min(self.level + news, self.limit * MINUTE)
         self.corrected += news
         self._learn_drain(at)

@@ -5,15 +5,20 @@ Law: one JSON line on standard output when listening, nothing else there.
 
 import argparse
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from lowtide_simulator.answers import Chances
 from lowtide_simulator.clock import ClockMode, zulu
 from lowtide_simulator.faults import Rule, parse_rules
-from lowtide_simulator.limits import Tier
+from lowtide_simulator.limits import TIERS, UNLIMITED, Tier, TierLimits
+from lowtide_simulator.openai.limits import OpenAILimits
+from lowtide_simulator.openai.profiles import PROFILES
+from lowtide_simulator.openai.provider import OpenAIOptions
 from lowtide_simulator.server import listen, make_server
 from lowtide_simulator.world import START, Turnaround, World, WorldOptions
 
@@ -38,6 +43,23 @@ def parser() -> argparse.ArgumentParser:
         help="how long batches take: 90, 60-3600, or 600~0.8 (median~spread)",
     )
     flags.add_argument("--tier", type=Tier, choices=list(Tier), default=None, help="rate limits; default: none")
+    flags.add_argument(
+        "--limits",
+        type=_limits,
+        default=LimitsFile(),
+        metavar="FILE.json",
+        help='rate limits: {"anthropic": {"messages": {...}}, "openai": {"each": {...}, "models": {...}}}',
+    )
+    for name, words in LIMIT_FLAGS.items():
+        flags.add_argument(f"--{name}", type=int, default=None, metavar="N", help=words)
+    flags.add_argument(
+        "--burst-seconds", type=float, default=None, help="a bucket of a limit holds what flows in within so many; 60"
+    )
+    flags.add_argument(
+        "--profile", choices=sorted(PROFILES), default="openai", help="whose OpenAI protocol; openai is OpenAI itself"
+    )
+    flags.add_argument("--webhook-url", default=None, help="post OpenAI's events there (http only)")
+    flags.add_argument("--webhook-secret", default=None, help="whsec_ and base64; default: a fixed one")
     flags.add_argument("--api-key", action="append", default=None, help="accept only this key (repeatable)")
     for name in ("errored", "expired", "refusal", "max-tokens"):
         flags.add_argument(f"--{name}-share", type=float, default=0.0, metavar="0..1", help=f"share of {name} answers")
@@ -64,6 +86,62 @@ def _rules(text: str) -> tuple[Rule, ...]:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+LIMIT_FLAGS: Final = {
+    "requests-per-minute": "of each model, on both halves",
+    "input-tokens-per-minute": "of each model, Anthropic's half",
+    "output-tokens-per-minute": "of each model, Anthropic's half",
+    "tokens-per-minute": "of each model, OpenAI's half",
+    "batch-queue-tokens": "prompt tokens of each model that OpenAI's batches may hold at a time",
+    "batches-per-hour": "OpenAI's half; 2000 when absent",
+}
+
+
+class LimitsFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What ``--limits`` reads."""
+
+    anthropic: TierLimits | None = None
+    openai: OpenAILimits | None = None
+
+
+def _limits(text: str) -> LimitsFile:
+    try:
+        return msgspec.json.decode(Path(text).read_bytes(), type=LimitsFile)
+    except (OSError, msgspec.DecodeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def anthropic_limits(flags: argparse.Namespace) -> TierLimits | None:
+    """The file's limits or the tier's, with what single flags change; None when nothing was asked for."""
+    asked = {
+        "requests": flags.requests_per_minute,
+        "input_tokens": flags.input_tokens_per_minute,
+        "output_tokens": flags.output_tokens_per_minute,
+    }
+    changes = {name: value for name, value in asked.items() if value is not None}
+    limits: TierLimits | None = flags.limits.anthropic
+    if changes or flags.burst_seconds is not None:
+        limits = limits or (TIERS[flags.tier] if flags.tier else UNLIMITED)
+        groups = {name: replace(rate, **changes) for name, rate in limits.groups.items()}
+        limits = replace(limits, messages=replace(limits.messages, **changes), groups=groups)
+    if limits is not None and flags.burst_seconds is not None:
+        limits = replace(limits, burst_seconds=flags.burst_seconds)
+    return limits
+
+
+def openai_limits(flags: argparse.Namespace) -> OpenAILimits:
+    """The file's limits, with what single flags change."""
+    limits: OpenAILimits = flags.limits.openai or OpenAILimits()
+    names = ("requests_per_minute", "tokens_per_minute", "batch_queue_tokens")
+    changes = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
+    if changes:
+        models = {name: replace(own, **changes) for name, own in limits.models.items()}
+        limits = replace(limits, each=replace(limits.each, **changes), models=models)
+    for name in ("batches_per_hour", "burst_seconds"):
+        if getattr(flags, name) is not None:
+            limits = replace(limits, **{name: getattr(flags, name)})
+    return limits
+
+
 def options_of(flags: argparse.Namespace) -> WorldOptions:
     """The options that the flags ask for."""
     return WorldOptions(
@@ -73,6 +151,10 @@ def options_of(flags: argparse.Namespace) -> WorldOptions:
         speed=flags.speed,
         api_keys=None if flags.api_key is None else frozenset(flags.api_key),
         tier=flags.tier,
+        tier_limits=anthropic_limits(flags),
+        openai=OpenAIOptions(profile=PROFILES[flags.profile], limits=openai_limits(flags)),
+        webhook_url=flags.webhook_url,
+        webhook_secret=flags.webhook_secret,
         turnaround=flags.results_delay,
         chances=Chances(
             refusal=flags.refusal_share, max_tokens=flags.max_tokens_share, length_median=flags.answer_tokens

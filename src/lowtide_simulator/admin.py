@@ -149,6 +149,18 @@ async def get_state(world: World, _request: Request) -> Reply:
     return json_reply({**_clock(world), **world.state()})
 
 
+async def get_webhooks(world: World, _request: Request) -> Reply:
+    """GET /_simulator/webhooks: the receiver, and what was sent to it."""
+    return json_reply(world.webhooks.to_json())
+
+
+async def post_webhooks(world: World, request: Request) -> Reply:
+    """POST /_simulator/webhooks: ``{"url": "http://...", "secret": "whsec_..."}``; a null url ends it."""
+    body = await _body(request)
+    world.webhooks.configure(body["url"], body.get("secret"))
+    return json_reply({**world.webhooks.to_json(), "secret": world.webhooks.secret})
+
+
 ROUTES: Final = [
     Route("/_simulator/clock", tool(get_clock), methods=["GET"]),
     Route("/_simulator/clock/advance", tool(advance), methods=["POST"]),
@@ -160,6 +172,8 @@ ROUTES: Final = [
     Route("/_simulator/faults", tool(post_faults), methods=["POST"]),
     Route("/_simulator/faults", tool(delete_faults), methods=["DELETE"]),
     Route("/_simulator/log", tool(get_log), methods=["GET"]),
+    Route("/_simulator/webhooks", tool(get_webhooks), methods=["GET"]),
+    Route("/_simulator/webhooks", tool(post_webhooks), methods=["POST"]),
     Route("/_simulator/state", tool(get_state), methods=["GET"]),
 ]
 

@@ -109,6 +109,19 @@ async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
 ROUTER: Final = Router(ROUTES, default=elsewhere)
 
 
+def under_base(scope: Scope, world: World) -> Scope:
+    """The scope with its path under ``/v1``; a profile with another base has nothing of OpenAI's there."""
+    base = world.openai.profile.base_path
+    path = scope["path"]
+    if base == "/v1" or path.startswith(("/_simulator/", "/v1/messages")):
+        return scope
+    if path.startswith(base + "/"):
+        path = "/v1" + path[len(base) :]
+    elif not is_anthropic(Request(scope)):
+        path = "/not-under-the-base-path"
+    return {**scope, "path": path, "raw_path": path.encode()}
+
+
 def create_app(world: World) -> ASGIApp:
     """The ASGI application of one world.
 
@@ -124,7 +137,7 @@ def create_app(world: World) -> ASGIApp:
         if client is not None:
             world.sleepers.hear(client.decode("latin-1"))
         try:
-            await ROUTER(scope, receive, send)
+            await ROUTER(under_base(scope, world), receive, send)
         except ConnectionCut:
             cut = (scope.get("extensions") or {}).get(CUT, {}).get("connection")
             if cut is None:
@@ -135,5 +148,8 @@ def create_app(world: World) -> ASGIApp:
             await reply(scope, receive, send)
         except ClientDisconnect:
             return
+        finally:
+            if world.webhooks.ready:
+                await world.webhooks.pump()
 
     return app

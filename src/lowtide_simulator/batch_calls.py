@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from lowtide_simulator.batches import Batch, Pick, Status, Twist, first_duplicate
+from lowtide_simulator.clock import SECOND, Instant
 from lowtide_simulator.door import Call, Endpoint, check_declared, no_results, page, read_all
 from lowtide_simulator.envelope import EnvelopeReader, NotJsonError
 from lowtide_simulator.errors import ApiError
@@ -59,6 +60,9 @@ async def create_batch(call: Call) -> Reply:
     )
     if batch is None:
         raise ConnectionCut("the batch will be committed later")
+    other = call.rule(FaultKind.CANCELED_BY_OTHER)
+    if other:
+        world.later(Instant(batch.created_at + int(other.seconds * SECOND)), lambda at: world.cancel_batch(batch, at))
     return json_reply(batch.to_json(call.host))
 
 
@@ -155,7 +159,7 @@ async def cancel_batch(call: Call) -> Reply:
     if batch.status is Status.ENDED:
         message = f"Message Batch {batch.id} cannot be canceled because it has already ended."
         raise ApiError(call.world.options.unknowns.cancel_ended_status, message)
-    call.world.cancel_batch(batch)
+    call.world.cancel_batch(batch, call.world.now())
     return json_reply(batch.to_json(call.host))
 
 

@@ -60,6 +60,8 @@ class FaultKind(StrEnum):
     WEBHOOK_LOST = "webhook_lost"
     WEBHOOK_TWICE = "webhook_twice"
     WEBHOOK_DELAYED = "webhook_delayed"
+    WEBHOOK_REORDERED = "webhook_reordered"
+    WEBHOOK_FORGED = "webhook_forged"
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

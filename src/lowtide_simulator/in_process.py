@@ -18,6 +18,8 @@ from lowtide_simulator.faults import ConnectionCut
 from lowtide_simulator.validation import NEW_VERSION
 from lowtide_simulator.world import World
 
+OPENAI_HEADERS: Final = {"authorization": "Bearer sk-simulated", "content-type": "application/json"}
+BOUNDARY: Final = "simulated-boundary"
 HEADERS: Final = {"x-api-key": "sk-simulated", "anthropic-version": NEW_VERSION, "content-type": "application/json"}
 
 
@@ -105,6 +107,23 @@ class InProcess:
             self.received = b"".join(pieces)
             raise
         return Answered(status, found, b"".join(pieces))
+
+    def upload(self, raw: bytes, filename: str = "input.jsonl", purpose: str = "batch", **fields: str) -> Answered:
+        """Upload a file to OpenAI's half as a form; ``fields`` with a bracket are written as ``expires_after__seconds``."""
+        given = {
+            "purpose": purpose,
+            **{name.replace("__", "[") + "]" * ("__" in name): v for name, v in fields.items()},
+        }
+        form = b"".join(
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in given.items()
+        )
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n'
+        form += (
+            head.encode() + b"Content-Type: application/octet-stream\r\n\r\n" + raw + f"\r\n--{BOUNDARY}--\r\n".encode()
+        )
+        path = self.world.openai.profile.base_path + "/files"
+        return self.ask("POST", path, form, {"content-type": f"multipart/form-data; boundary={BOUNDARY}"})
 
     def advance(self, seconds: float) -> None:
         """Move the virtual clock."""

@@ -34,28 +34,27 @@ class Tier(StrEnum):
 class Rate:
     """Limits of one model group, a minute."""
 
-    requests: int
-    input_tokens: int
-    output_tokens: int
+    requests: int = 10**9
+    input_tokens: int = 10**12
+    output_tokens: int = 10**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierLimits:
-    """Every limit of a tier. ``groups`` overrides ``messages`` for single model groups."""
+    """Every limit of a tier. ``groups`` overrides ``messages`` for single model groups.
 
-    messages: Rate
-    batch_requests_per_minute: int
-    batch_queued_requests: int
-    count_requests_per_minute: int
+    A bucket holds what flows in within ``burst_seconds``: less than a minute is how the provider says it enforces.
+    """
+
+    messages: Rate = Rate()
+    batch_requests_per_minute: int = 10**9
+    batch_queued_requests: int = 10**12
+    count_requests_per_minute: int = 10**9
     groups: dict[str, Rate] = field(default_factory=dict)
+    burst_seconds: float = 60.0
 
 
-UNLIMITED: Final = TierLimits(
-    messages=Rate(10**9, 10**12, 10**12),
-    batch_requests_per_minute=10**9,
-    batch_queued_requests=10**12,
-    count_requests_per_minute=10**9,
-)
+UNLIMITED: Final = TierLimits()
 
 FABLES: Final = ("fable-5", "fable-5-1", "fable-5-2", "mythos-5", "mythos-5-1", "mythos-5-2")
 """The sheet gives Fable 5 only; its relatives are our guess."""
@@ -184,10 +183,11 @@ class Limits:
         buckets = self.groups.get(name)
         if buckets is None:
             rate = self.tier.groups.get(name, self.tier.messages)
+            burst = self.tier.burst_seconds
             buckets = self.groups[name] = GroupBuckets(
-                Bucket(rate.requests, self._start),
-                Bucket(rate.input_tokens, self._start),
-                Bucket(rate.output_tokens, self._start),
+                Bucket(rate.requests, self._start, burst),
+                Bucket(rate.input_tokens, self._start, burst),
+                Bucket(rate.output_tokens, self._start, burst),
             )
         return buckets
 

@@ -18,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lowtide_simulator.app import CUT, create_app
+from lowtide_simulator.clock import ClockMode
 from lowtide_simulator.world import World
 
 if sys.platform == "linux":
@@ -65,15 +66,23 @@ def _unsent(number: int) -> int:
 class Server(uvicorn.Server):
     """A server that says when it listens and leaves quietly."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], world: World) -> None:
         super().__init__(config)
         self._announce = announce
+        self._world = world
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then announce."""
         await super().startup(sockets=sockets)
         if self.started:
             self._announce()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: on a clock that runs by itself, post the webhooks that have become due."""
+        if self._world.webhooks.on and self._world.clock.mode is not ClockMode.VIRTUAL:
+            self._world.now()
+            await self._world.webhooks.pump()
+        return bool(await super().on_tick(counter))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -120,7 +129,7 @@ def make_server(world: World, announce: Callable[[], None]) -> Server:
         timeout_graceful_shutdown=2,
         backlog=2_048,
     )
-    return Server(config, announce)
+    return Server(config, announce, world)
 
 
 def _has_uvloop() -> bool:

@@ -106,6 +106,9 @@ class WorldOptions:
     message_bytes_max: int = 32_000_000
     unknowns: Unknowns = field(default_factory=Unknowns)
     openai: OpenAIOptions = field(default_factory=OpenAIOptions)
+    webhook_url: str | None = None
+    """Where events of OpenAI's half are posted; None is nowhere."""
+    webhook_secret: str | None = None
     faults: tuple[Rule, ...] = ()
 
     def limits(self) -> TierLimits:
@@ -158,6 +161,7 @@ class World:
         self.queued = 0
         self._due: list[Due] = []
         self._order = 0
+        self._passing: Instant | None = None
         self.terms = Terms(
             seed=self.options.seed,
             chances=self.options.chances,
@@ -166,17 +170,24 @@ class World:
             cancel_finish_share=self.options.cancel_finish_share,
             cancel_seconds=self.options.cancel_seconds,
         )
-        self.webhooks = Webhooks(self)
+        self.webhooks = Webhooks(self, self.options.webhook_url, self.options.webhook_secret)
         self.openai = OpenAIState(self, self.options.openai)
 
     # -------------------------------------------------------------- time
 
     def now(self) -> Instant:
         """The current instant, once everything due by then has happened."""
+        if self._passing is not None:
+            return self._passing
         now = self.clock.now()
         while self._due and self._due[0].at <= now:
             due = heapq.heappop(self._due)
-            due.act(due.at)
+            # What happens at an instant sees that instant, and nothing later happens inside it.
+            self._passing = due.at
+            try:
+                due.act(due.at)
+            finally:
+                self._passing = None
         return now
 
     def later(self, at: Instant, act: Callable[[Instant], None]) -> None:
@@ -265,10 +276,10 @@ class World:
             self.queued -= len(batch.columns)
             self.batch_cache.sweep(at)
 
-    def cancel_batch(self, batch: Batch) -> None:
+    def cancel_batch(self, batch: Batch, at: Instant) -> None:
         """Begin canceling; a second call changes nothing."""
         if batch.status is Status.IN_PROGRESS:
-            batch.cancel(self.now())
+            batch.cancel(at)
             self.later(batch.due, lambda at: self._end(batch, at))
 
     def listed(self) -> list[Batch]:

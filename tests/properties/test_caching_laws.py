@@ -27,6 +27,7 @@ from lowtide.caching import (
     lifetimes_allowed,
     ranks,
 )
+from lowtide.caching.choice import rounds_allowed
 from lowtide.caching.tree import ONE, Choice, Tree
 from lowtide.catalog import Lane
 from lowtide.money import ZERO
@@ -77,7 +78,7 @@ terms_of_all_kinds = st.builds(
     minimum_tokens=st.sampled_from([None, 0, 512, 1_024]),
     cold=rates_of_hits,
     warmed=rates_of_hits,
-    warm_allowed=st.booleans(),
+    rounds_max=st.integers(0, 2),
     spread=st.sampled_from([timedelta(minutes=1), timedelta(hours=2), timedelta(hours=20)]),
     delay=st.sampled_from([timedelta(0), timedelta(minutes=3)]),
     in_flight=st.integers(1, 5),
@@ -85,7 +86,7 @@ terms_of_all_kinds = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(forests(largest=5), terms_of_all_kinds.filter(lambda terms: terms.style is CacheStyle.MARKED), st.integers(1, 4))
 def test_no_choice_of_breakpoints_is_cheaper(forest: Counted, terms: Terms, most: int) -> None:
     """Every set of breakpoints is tried, in every way that was allowed."""
@@ -94,13 +95,13 @@ def test_no_choice_of_breakpoints_is_cheaper(forest: Counted, terms: Terms, most
         found = judge(forest, terms)
         tree = Tree.grow(forest, terms)
     able = [number for number in range(1, len(tree.nodes)) if tree.cacheable(number)]
-    cheapest = Fraction(tree.sums(Choice(lifetime="", warm=False, marks=frozenset())).total())
-    for warm in (False, True) if terms.warm_allowed else (False,):
-        for lifetime in lifetimes_allowed(terms, warm=warm):
+    cheapest = Fraction(tree.sums(Choice()).total())
+    for rounds in rounds_allowed(terms):
+        for lifetime in lifetimes_allowed(terms, warm=rounds > 0):
             for count in range(len(able) + 1):
                 for marks in combinations(able, count):
                     if _deepest(tree, set(marks)) <= most:
-                        choice = Choice(lifetime=lifetime, warm=warm, marks=frozenset(marks))
+                        choice = Choice(lifetime=lifetime, rounds=rounds, marks=frozenset(marks))
                         cheapest = min(cheapest, Fraction(tree.sums(choice).total()))
     assert found.chosen <= cheapest + 1  # a rounding may fall either way
     assert found.chosen <= found.none
@@ -113,7 +114,7 @@ def _deepest(tree: Tree, marks: set[int]) -> int:
     return max(counts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(forests(), terms_of_all_kinds)
 def test_the_figures_add_up(forest: Counted, terms: Terms) -> None:
     found = judge(forest, terms)
@@ -177,7 +178,7 @@ bodies = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(bodies, max_size=12), terms_of_all_kinds, st.integers(0, 5))
 def test_a_tally_counts_what_bodies_begin_with(asked: list[Neutral], terms: Terms, most: int) -> None:
     """Against a plain count of all beginnings; with and without room for all of them."""
@@ -201,7 +202,10 @@ def test_a_tally_counts_what_bodies_begin_with(asked: list[Neutral], terms: Term
         assert sorted(order.values()) == list(range(len(tally.counted().prefixes) + 1))
         first = first_of_each(found, enumerate(innermost))
         assert bool(first) == bool(found.warmed())
-        assert set(first) <= set(range(len(asked)))
+        chosen = [seq for one in first for seq in one]
+        assert len(chosen) == len(set(chosen))
+        assert set(chosen) <= set(range(len(asked)))
+        assert len(first) <= found.rounds
 
 
 @given(st.lists(bodies, max_size=12))

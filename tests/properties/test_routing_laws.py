@@ -33,7 +33,7 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What truly becomes of one wave. ``slow`` is in percent of the margin, ``done`` the percent finished when canceled."""
+    """What truly becomes of one wave. ``slow`` is in percent of the margin, ``done`` the percent finished by then."""
 
     requests: int
     seconds: int

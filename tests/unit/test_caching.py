@@ -96,7 +96,7 @@ def only(found: Judgement) -> str:
 
 def test_a_cold_batch_gets_no_breakpoint() -> None:
     """Measured: 138 requests at once read nothing and cost more than without."""
-    found = judge(one_prefix(138), replace(terms(), warm_allowed=False))
+    found = judge(one_prefix(138), replace(terms(), rounds_max=0))
     assert found.marked() == frozenset()
     assert found.chosen == found.none == 138 * 11_000 * 1_000
     assert found.everywhere == 2 * found.none
@@ -110,7 +110,7 @@ def test_a_cold_batch_gets_no_breakpoint() -> None:
 def test_one_request_goes_first_where_there_is_time() -> None:
     found = judge(one_prefix(138), terms())
     decision = found.decisions[0]
-    assert (decision.lifetime, decision.warm, found.warm) == ("1h", True, True)
+    assert (decision.lifetime, decision.warm, found.rounds) == ("1h", True, 1)
     written, read = 1 + Fraction(137 * 2, 100), Fraction(137 * 98, 100)
     assert found.chosen == cost_nanos((written * 2 + read / 10) * 11_000 / MILLION)
     assert found.tokens.read == 137 * 11_000 * 98 // 100
@@ -126,7 +126,7 @@ def test_one_request_goes_first_where_there_is_time() -> None:
 def test_what_this_store_measured_can_make_a_cold_batch_pay() -> None:
     seen = expected_hits(HitsSeen(batches=18, requests=1_000, hits=900), prior("anthropic", Lane.BATCH, warmed=False))
     assert seen.share == Fraction(81, 100)
-    found = judge(one_prefix(138), replace(terms(), cold=seen, warm_allowed=False))
+    found = judge(one_prefix(138), replace(terms(), cold=seen, rounds_max=0))
     assert found.marked() == {"p"}
     assert "81 % of the others are expected to find it (measured)" in only(found)
 
@@ -143,7 +143,7 @@ def test_reasons_against(counted: Counted, reason: str) -> None:
     found = judge(counted, terms())
     assert only(found) == reason
     assert found.chosen == found.none
-    assert not found.warm
+    assert found.rounds == 0
 
 
 def test_an_hour_pays_from_the_third_request_and_five_minutes_from_the_second() -> None:
@@ -157,8 +157,8 @@ def test_an_hour_pays_from_the_third_request_and_five_minutes_from_the_second() 
 
 def test_waiting_for_a_first_batch_must_be_worth_a_cent() -> None:
     small = judge(one_prefix(4, 1_100), terms())
-    assert not small.warm
-    assert judge(one_prefix(4, 1_100), replace(terms(), warm_saving_min=ZERO)).warm
+    assert small.rounds == 0
+    assert judge(one_prefix(4, 1_100), replace(terms(), warm_saving_min=ZERO)).rounds == 1
     assert only(small) == "No breakpoint: it would save less than waiting for one request to go first is worth ($0.01)."
 
 
@@ -173,18 +173,18 @@ def test_an_unknown_minimum_is_taken_to_be_the_least() -> None:
 def test_real_time_writes_with_the_first_answers_only() -> None:
     counted = one_prefix(100)
     found = judge(counted, terms(Lane.REALTIME))
-    assert (found.lifetime, found.warm) == ("5m", False)
+    assert (found.lifetime, found.rounds) == ("5m", 0)
     many = replace(terms(Lane.REALTIME), in_flight=64)
     held = judge(counted, many)
-    assert (held.lifetime, held.warm, held.chosen) == ("5m", True, found.chosen)
-    assert judge(counted, replace(many, warm_allowed=False)).tokens.written >= 64 * 11_000
+    assert (held.lifetime, held.rounds > 0, held.chosen) == ("5m", True, found.chosen)
+    assert judge(counted, replace(many, rounds_max=0)).tokens.written >= 64 * 11_000
 
 
 def test_what_an_earlier_batch_wrote_is_read_without_a_first_batch() -> None:
     counted = one_prefix(2)
     alive = replace(counted, prefixes=tuple(replace(prefix, readable=True) for prefix in counted.prefixes))
-    found = judge(alive, replace(terms(), warm_allowed=False))
-    assert (found.lifetime, found.warm) == ("1h", False)
+    found = judge(alive, replace(terms(), rounds_max=0))
+    assert (found.lifetime, found.rounds) == ("1h", 0)
     assert found.tokens.read == 2 * 11_000 * 98 // 100
 
 
@@ -199,7 +199,7 @@ def test_each_of_the_nested_prefixes_is_judged_alone() -> None:
     assert [decision.warm for decision in found.decisions] == [True, True, False]
     assert found.why.startswith("2 prefixes are cached for 1h, after one request with each has gone first; saves $")
     assert marks_of(found) == {ROOT: (), "p0": (0,), "p1": (0, 1), "p2": (0, 1)}
-    assert first_of_each(found, [(5, PrefixId("p0")), (9, PrefixId("p2")), (7, PrefixId("p1"))]) == (7,)
+    assert first_of_each(found, [(5, PrefixId("p0")), (9, PrefixId("p2")), (7, PrefixId("p1"))]) == ((7,),)
 
 
 def test_a_prefix_that_all_go_on_from_needs_no_breakpoint_of_its_own() -> None:
@@ -219,6 +219,62 @@ def test_short_prefixes_are_paid_for_by_the_longer_ones_behind_them() -> None:
     found = judge(chain((700, 0), (1_400, 60)), terms())
     assert found.marked() == {"p1"}
     assert found.sharing.cacheable_tokens == 60 * 1_400
+
+
+def parts(count: int, *, system: int, own: int, requests: int) -> Counted:
+    """A system text for all, and so many parts that go on from it, each with so many requests."""
+    whole = Prefix(id=PrefixId("s"), parent=ROOT, tokens=system, requests=count * requests, ending=0)
+    below = tuple(
+        Prefix(id=PrefixId(f"p{number}"), parent=whole.id, tokens=system + own, requests=requests, ending=requests)
+        for number in range(count)
+    )
+    return Counted(prefixes=(whole, *below), requests=whole.requests)
+
+
+SURE = replace(terms(), warmed=HitRate(share=Fraction(1), basis=HitBasis.MEASURED))
+
+
+def test_all_that_go_first_in_one_batch_write_what_they_share() -> None:
+    """Then the system text needs no breakpoint of its own: nobody would read it alone."""
+    found = judge(parts(30, system=1_500, own=4_000, requests=8), SURE)
+    assert (len(found.marked()), found.rounds) == (30, 1)
+    assert found.tokens.written == 30 * 5_500
+    first = first_of_each(found, [(seq, PrefixId(f"p{seq % 30}")) for seq in range(240)])
+    assert first == (tuple(range(30)),)
+
+
+def test_a_second_round_writes_what_all_share_only_once() -> None:
+    found = judge(parts(30, system=1_500, own=4_000, requests=8), replace(SURE, rounds_max=2))
+    assert (len(found.marked()), found.rounds) == (31, 2)
+    assert found.tokens.written == 1_500 + 30 * 4_000
+    first = first_of_each(found, [(seq, PrefixId(f"p{seq % 30}")) for seq in range(240)])
+    assert first == ((0,), tuple(range(1, 30)))
+
+
+def test_parts_are_not_cached_where_their_first_requests_write_too_much_for_them() -> None:
+    """Fifty writes of a long system text for parts of 100 tokens: only one part goes along, with the text's own write."""
+    found = judge(parts(50, system=12_000, own=100, requests=4), SURE)
+    assert found.marked() == {"s", "p0"}
+    assert found.tokens.written == 12_100
+    assert len(judge(parts(50, system=12_000, own=100, requests=4), replace(SURE, rounds_max=2)).marked()) > 1
+
+
+def test_rounds_in_real_time_are_as_many_as_prefixes_are_nested() -> None:
+    counted = chain((2_000, 40), (4_000, 40), (6_000, 40))
+    found = judge(counted, replace(terms(Lane.REALTIME), in_flight=50))
+    told = [(seq, PrefixId(f"p{seq % 3}")) for seq in range(30)]
+    assert first_of_each(found, told) == ((2,),)
+    apart = parts(3, system=2_000, own=2_000, requests=40)
+    found = judge(apart, replace(terms(Lane.REALTIME), in_flight=50))
+    told = [(seq, PrefixId(f"p{seq % 3}")) for seq in range(30)]
+    assert first_of_each(found, told) == ((0,), (1, 2))
+
+
+def test_in_real_time_a_prefix_is_taken_to_be_asked_in_a_row() -> None:
+    """Two prefixes within ten minutes: each takes five, if requests are sorted by prefix."""
+    seldom = replace(terms(Lane.REALTIME), spread=timedelta(minutes=10))
+    twice = Counted(prefixes=tuple(replace(one_prefix(4).prefixes[0], id=PrefixId(name)) for name in "ab"), requests=8)
+    assert {decision.hits.share for decision in judge(twice, seldom).decisions} == {Fraction(99, 100)}
 
 
 # OpenAI's ways
@@ -514,8 +570,8 @@ def test_who_goes_first_is_one_of_each_innermost_prefix() -> None:
     tally, innermost = tallied(bodies)
     found = judge(tally.counted(), terms())
     assert len(found.marked()) == 3
-    assert first_of_each(found, enumerate(innermost)) == (0, 40)
-    assert first_of_each(judge(tally.counted(), replace(terms(), warm_allowed=False)), enumerate(innermost)) == ()
+    assert first_of_each(found, enumerate(innermost)) == ((0, 40),)
+    assert first_of_each(judge(tally.counted(), replace(terms(), rounds_max=0)), enumerate(innermost)) == ()
 
 
 def test_a_count_that_does_not_add_up_is_our_fault() -> None:

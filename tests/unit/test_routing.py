@@ -1,4 +1,4 @@
-"""``routing``: each rule alone, in the order of the rules; turnarounds from few and many. Laws: ``properties/test_routing_laws.py``."""
+"""``routing``: each rule alone, in their order; turnarounds from few and many. Laws: ``properties/test_routing_laws``."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -239,6 +239,9 @@ def test_the_budget_turns_a_small_run_into_a_batch() -> None:
 def test_where_the_budget_covers_nothing_the_route_stays() -> None:
     assert chosen(lot(40), headroom=1).route is Route.REALTIME
     assert chosen(lot(500), headroom=1).route is Route.BATCH
+    nothing = chosen(lot(500), within=minutes(16), headroom=1)
+    assert (nothing.route, nothing.sure) == (Route.REALTIME, False)
+    assert nothing.reason.endswith("; the budget covers no lane.")
 
 
 def test_a_deadline_that_needs_real_time_and_a_budget_that_does_not_cover_it() -> None:
@@ -357,7 +360,7 @@ def test_the_cost_that_is_said_is_the_cost_on_average(monkeypatch: pytest.Monkey
 
     Cut as coarsely as in earnest, what is said is up to 7 % dearer: times are rounded against us.
     """
-    monkeypatch.setattr("lowtide.routing.CELLS", 192)
+    monkeypatch.setattr("lowtide.routing.spread.CELLS", 192)
     rules = RouteRules(poll_seconds_max=0)
     told = usual(*[seen(minutes(number)) for number in range(5, 125, 3)])
     lanes = {Route.BATCH: told}
@@ -395,6 +398,19 @@ def test_more_batches_leave_less_time_to_later_waves() -> None:
     assert with_one.likely is not None
     assert with_ten.likely is not None
     assert with_one.likely < with_ten.likely
+
+
+def test_a_lane_that_was_tried_for_this_wave_is_still_there_for_the_next() -> None:
+    moved, later = lot(sold=[Route.REALTIME]), lot()
+    choice = chosen(moved, later, within=minutes(240), took=minutes(20))
+    assert (choice.route, choice.hasten_at) == (Route.REALTIME, None)
+    assert choice.reason == "In real time: that leaves later waves the time for a cheaper lane."
+    assert choice.likely is not None
+    assert choice.likely < 800 * 10**9
+    assert choice.expected_at.half_at > NOW + minutes(20)
+    covered = chosen(moved, later, within=minutes(240), took=minutes(20), headroom=800)
+    assert (covered.route, covered.sure) == (Route.REALTIME, False)
+    assert covered.reason.endswith("for a cheaper lane, which the budget needs.")
 
 
 # OpenAI's windows

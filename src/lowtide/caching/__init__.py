@@ -81,7 +81,7 @@ def judge(counted: Counted, terms: Terms) -> Judgement:
     tree = Tree.grow(counted, terms)
     choice = choose(tree)
     everywhere = everywhere_of(tree)
-    nothing = Choice(lifetime="", warm=False, marks=frozenset())
+    nothing = Choice()
     settled = tree.sums(choice)
     before = tree.sums(everywhere)
     plain = tree.sums(nothing)
@@ -94,7 +94,7 @@ def judge(counted: Counted, terms: Terms) -> Judgement:
         decisions=decisions,
         mode=choice.mode,
         lifetime=choice.lifetime,
-        warm=choice.warm,
+        rounds=choice.rounds,
         sharing=tree.sharing(),
         tokens=settled.split(),
         none=none,

@@ -17,15 +17,18 @@ from lowtide.money import ZERO, Nanos
 BREAKPOINTS_MAX: Final = 4
 """What one request may carry, at both providers (prompt caching pages, checked 2026-11-21)."""
 
+ROUNDS_MAX: Final = 2
+"""How often a batch may wait for first requests: the outermost prefixes, then the rest."""
+
 
 def choose(tree: Tree) -> Choice:
     """Give the cheapest way to cache these prefixes; what a provider does by itself is no choice of ours."""
     terms = tree.terms
     match terms.style:
         case CacheStyle.NONE:
-            return Choice(lifetime="", warm=False, marks=frozenset())
+            return Choice()
         case CacheStyle.AUTOMATIC:
-            return Choice(lifetime="", warm=False, marks=_all_marks(tree), automatic=True)
+            return Choice(marks=_all_marks(tree), automatic=True)
         case CacheStyle.MARKED | CacheStyle.IMPLICIT:
             return _choose_marks(tree)
 
@@ -37,12 +40,12 @@ def _choose_marks(tree: Tree) -> Choice:
         tree.tail_is_written(number) for number, node in enumerate(tree.nodes) if node.ending
     )
     mode = CacheMode.EXPLICIT if written else CacheMode.ALONE
-    best = Choice(lifetime="", warm=False, marks=frozenset(), mode=mode)
+    best = Choice(mode=mode)
     cost = tree.sums(best).total()
     waiting = terms.warm_saving_min if terms.lane is Lane.BATCH else ZERO
     for choice in _marked_ways(tree, mode):
-        # What waits for a first batch has to be cheaper by what the waiting is worth.
-        amount = Nanos(tree.sums(choice).total() + (waiting if choice.warm else 0))
+        # What waits for first requests has to be cheaper by what the waiting is worth.
+        amount = Nanos(tree.sums(choice).total() + waiting * choice.rounds)
         if choice.marks and amount < cost:
             best, cost = choice, amount
     return best
@@ -50,10 +53,17 @@ def _choose_marks(tree: Tree) -> Choice:
 
 def _marked_ways(tree: Tree, mode: CacheMode) -> Iterable[Choice]:
     """Give the cheapest breakpoints for each way to send and each lifetime."""
-    for warm in (False, True) if tree.terms.warm_allowed else (False,):
-        for lifetime in lifetimes_allowed(tree.terms, warm=warm):
-            marks = _cheapest_marks(tree, lifetime=lifetime, warm=warm)
-            yield Choice(lifetime=lifetime, warm=warm, marks=marks, mode=mode)
+    for rounds in rounds_allowed(tree.terms):
+        for lifetime in lifetimes_allowed(tree.terms, warm=rounds > 0):
+            marks = _cheapest_marks(tree, lifetime=lifetime, rounds=rounds)
+            yield Choice(lifetime=lifetime, rounds=rounds, marks=marks, mode=mode)
+
+
+def rounds_allowed(terms: Terms) -> tuple[int, ...]:
+    """List how often one may wait: in real time, where it takes seconds, once for each breakpoint of a request."""
+    if terms.lane is Lane.BATCH:
+        return tuple(range(min(terms.rounds_max, ROUNDS_MAX) + 1))
+    return (0, BREAKPOINTS_MAX) if terms.rounds_max else (0,)
 
 
 def lifetimes_allowed(terms: Terms, *, warm: bool) -> tuple[str, ...]:
@@ -87,7 +97,7 @@ def everywhere_of(tree: Tree) -> Choice:
     """What one does who caches without arithmetic: every boundary marked, all sent at once, the lifetime the manuals name."""
     match tree.terms.style:
         case CacheStyle.NONE:
-            return Choice(lifetime="", warm=False, marks=frozenset())
+            return Choice()
         case CacheStyle.AUTOMATIC:
             return choose(tree)
         case CacheStyle.MARKED | CacheStyle.IMPLICIT as style:
@@ -95,7 +105,7 @@ def everywhere_of(tree: Tree) -> Choice:
             long = tree.terms.lane is Lane.BATCH and style is CacheStyle.MARKED
             tails = style is CacheStyle.IMPLICIT
             lifetime = known[-1 if long else 0]
-            return Choice(lifetime=lifetime, warm=False, marks=_all_marks(tree), writes_tails=tails)
+            return Choice(lifetime=lifetime, marks=_all_marks(tree), writes_tails=tails)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,35 +153,34 @@ class _Search:
 
     tree: Tree
     lifetime: str
-    warm: bool
+    rounds: int
     prices: Prices
-    staged: bool  # a first batch, in which all warmers go at once and none reads another's prefix
 
-    def ways(self, number: int, above: int, left: int, extra: int) -> _Ways:
+    def ways(self, number: int, above: int = 0, left: int = BREAKPOINTS_MAX, extra: int = 0, depth: int = 0) -> _Ways:
         """Find the cheapest breakpoints of a subtree.
 
         ``above`` is the token count of the last breakpoint before it, ``left`` how many more a request may carry, ``extra``
-        what one more warmer pays for the breakpoints before it.
+        what one more warmer pays for the breakpoints before it, ``depth`` how many of those have to be written.
         """
         tree, node = self.tree, self.tree.nodes[number]
         open_tokens = max(0, node.tokens - above)
-        without = self._below(number, above, left, extra).plus(
+        without = self._below(number, above, left, extra, depth).plus(
             _Found(node.ending * open_tokens * self.prices.plain * ONE)
         )
         if not left or not tree.candidate(number):
             return without
-        blend, writers, warming = self._paid(number)
+        blend, writers, warming = self._paid(number, depth)
         own = _Found(open_tokens * ((node.requests - writers) * blend + writers * self.prices.written * ONE), (number,))
         more = extra + (open_tokens * (self.prices.written * ONE - blend) if warming else 0)
-        inner = self._below(number, node.tokens, left - 1, more).plus(own)
+        inner = self._below(number, node.tokens, left - 1, more, depth + (not node.readable)).plus(own)
         if not warming:
             return without.cheaper(inner)
         # Where nothing further in is warmed, the first batch has one request for this very prefix.
         alone = inner.calm.plus(_Found(more))
         return _Ways(without.calm, _least(without.warmed, _least(alone, inner.warmed)))
 
-    def _below(self, number: int, above: int, left: int, extra: int) -> _Ways:
-        ways = [self.ways(child, above, left, extra) for child in self.tree.children[number]]
+    def _below(self, number: int, above: int, left: int, extra: int, depth: int) -> _Ways:
+        ways = [self.ways(child, above, left, extra, depth) for child in self.tree.children[number]]
         able = [at for at, way in enumerate(ways) if way.warmed]
         calm = _joined(way.calm for way in ways)
         if not able:
@@ -183,23 +192,19 @@ class _Search:
             chosen[first] = _least(ways[first].warmed)
         return _Ways(calm, _joined(chosen))
 
-    def _paid(self, number: int) -> tuple[int, int, bool]:
+    def _paid(self, number: int, depth: int) -> tuple[int, int, bool]:
         """What a reader pays for one token, how many write for certain, and whether warmers are counted one by one."""
         node = self.tree.nodes[number]
-        share = self.tree.share(number, lifetime=self.lifetime, warm=self.warm)
+        share = self.tree.share(number, lifetime=self.lifetime, warm=self.rounds > 0)
         blend = share * self.prices.read + (ONE - share) * self.prices.written
-        if self.staged:
+        if self.tree.terms.lane is Lane.BATCH and (self.rounds == 1 or (self.rounds and depth)):
+            # All warmers of a round go at once, and none reads another's prefix.
             return blend, 0, not node.readable
-        choice = Choice(lifetime=self.lifetime, warm=self.warm, marks=frozenset({number}))
+        choice = Choice(lifetime=self.lifetime, rounds=self.rounds, marks=frozenset({number}))
         return blend, min(node.requests, self.tree.writers(number, choice)), False
 
 
-def _cheapest_marks(tree: Tree, *, lifetime: str, warm: bool) -> frozenset[int]:
-    search = _Search(
-        tree=tree,
-        lifetime=lifetime,
-        warm=warm,
-        prices=Prices.make(tree.terms.rates, lifetime),
-        staged=warm and tree.terms.lane is Lane.BATCH,
-    )
-    return frozenset(search.ways(0, 0, BREAKPOINTS_MAX, 0).best().marks)
+def _cheapest_marks(tree: Tree, *, lifetime: str, rounds: int) -> frozenset[int]:
+    prices = Prices.make(tree.terms.rates, lifetime)
+    search = _Search(tree=tree, lifetime=lifetime, rounds=rounds, prices=prices)
+    return frozenset(search.ways(0).best().marks)

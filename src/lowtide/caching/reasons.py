@@ -17,14 +17,14 @@ def decide(tree: Tree, number: int, choice: Choice, amounts: tuple[Nanos, Nanos,
     terms, node = tree.terms, tree.nodes[number]
     marked = number in choice.marks and not choice.automatic
     # Where nothing is chosen the reason speaks of the best way there was.
-    way = choice.warm or (terms.warm_allowed and not choice.lifetime)
+    way = choice.rounds > 0 or (terms.rounds_max > 0 and not choice.lifetime)
     looked = choice.lifetime or next(iter(lifetimes_allowed(terms, warm=way)), "")
     base = terms.warmed if way or node.readable else terms.cold
     hits = HitRate(
         share=Fraction(tree.share(number, lifetime=looked, warm=way), ONE), basis=base.basis, source=base.source
     )
     even = break_even(terms.rates, looked)
-    warm = marked and choice.warm and not node.readable
+    warm = marked and choice.rounds > 0 and not node.readable
     saved = Nanos(none - chosen)
     return Decision(
         prefix=node,
@@ -63,9 +63,9 @@ def _why_not(tree: Tree, number: int, looked: str, hits: HitRate, even: Fraction
         least = "the least minimum of any model" if terms.minimum_tokens is None else "the model's minimum"
         return f"No breakpoint: {node.tokens:,} tokens are below {least}, {tree.minimum:,}."
     if hits.share <= even:
-        late = "" if terms.warm_allowed else "; there is no time for one request to go first"
+        late = "" if terms.rounds_max else "; there is no time for one request to go first"
         return f"No breakpoint: {_found(hits)}, and a write for {looked} pays from {_percent(even)} on{late}."
-    if not terms.warm_allowed or not tree.saves_alone(number, looked):
+    if not terms.rounds_max or not tree.saves_alone(number, looked):
         return f"No breakpoint: {node.requests:,} requests are too few to earn back a write for {looked}."
     worth = show_dollars(terms.warm_saving_min)
     return f"No breakpoint: it would save less than waiting for one request to go first is worth ({worth})."
@@ -87,7 +87,7 @@ def summary(tree: Tree, choice: Choice, *, none: Nanos, everywhere: Nanos, chose
         return f"No breakpoint pays here{saved}."
     count = len(choice.marks)
     cached = "1 prefix is cached" if count == 1 else f"{count:,} prefixes are cached"
-    first = f", after one request with {'it' if count == 1 else 'each'} has gone first" if choice.warm else ""
+    first = f", after one request with {'it' if count == 1 else 'each'} has gone first" if choice.rounds else ""
     return f"{cached} for {choice.lifetime}{first}; saves {show_dollars(none - chosen)}."
 
 

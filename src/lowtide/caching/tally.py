@@ -5,7 +5,7 @@ shared, so that nothing is marked by mistake.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -141,14 +141,17 @@ def marks_of(judgement: Judgement) -> dict[PrefixId, tuple[int, ...]]:
     return marks
 
 
-def first_of_each(judgement: Judgement, requests: Iterable[tuple[int, PrefixId]]) -> tuple[int, ...]:
-    """Choose the requests that go first: (place in the plan, innermost prefix), one for each innermost warmed prefix.
+def first_of_each(judgement: Judgement, requests: Iterable[tuple[int, PrefixId]]) -> tuple[tuple[int, ...], ...]:
+    """Choose the requests that go before the rest, round by round, from (place in the plan, innermost prefix).
 
-    What is chosen is one of the run's own requests, bought anyway; nothing is asked only to warm. Empty without warming.
+    One for each innermost prefix that has to be written; with more than one round, those that write outer prefixes go
+    ahead of the others that only read them. What is chosen is bought anyway: nothing is asked only to warm. Empty where
+    all go at once.
     """
     parents = {decision.prefix.id: decision.prefix.parent for decision in judgement.decisions}
     warmed = judgement.warmed()
-    inner = warmed - _ancestors(warmed, parents)
+    lines = {name: _line(name, parents, warmed) for name in warmed}
+    inner = warmed - {above for line in lines.values() for above in line[:-1]}
     found: dict[PrefixId, int] = {}
     for seq, prefix in requests:
         name = prefix
@@ -156,14 +159,22 @@ def first_of_each(judgement: Judgement, requests: Iterable[tuple[int, PrefixId]]
             name = parents[name]
         if name != ROOT:
             found[name] = min(seq, found.get(name, seq))
-    return tuple(sorted(found.values()))
+    rounds: list[list[int]] = [[] for _ in range(judgement.rounds)]
+    written: dict[PrefixId, int] = {}  # by the round in which it is
+    for name, seq in sorted(found.items(), key=lambda item: item[1]):
+        # What stands at depth n and was written by round n can be read in the next; who finds it unwritten writes it.
+        unwritten = next(depth for depth, above in enumerate(lines[name]) if written.get(above, depth + 1) > depth)
+        turn = min(unwritten, judgement.rounds - 1)
+        rounds[turn].append(seq)
+        written = dict.fromkeys(lines[name], turn) | written
+    return tuple(tuple(sorted(one)) for one in rounds if one)
 
 
-def _ancestors(names: Iterable[PrefixId], parents: Mapping[PrefixId, PrefixId]) -> frozenset[PrefixId]:
-    above: set[PrefixId] = set()
-    for start in names:
-        name = parents[start]
-        while name != ROOT and name not in above:
-            above.add(name)
-            name = parents[name]
-    return frozenset(above)
+def _line(name: PrefixId, parents: Mapping[PrefixId, PrefixId], warmed: Container[PrefixId]) -> tuple[PrefixId, ...]:
+    """List the warmed prefixes on the way to one, the outermost first."""
+    line: list[PrefixId] = []
+    while name != ROOT:
+        if name in warmed:
+            line.insert(0, name)
+        name = parents[name]
+    return tuple(line)

@@ -186,8 +186,8 @@ class Terms:
     """Where and under which terms the requests are bought: one model, one lane, one wave.
 
     ``minimum_tokens`` is the shortest prefix that is cached, ``None`` when unknown. ``cold`` and ``warmed`` are the hit
-    rates when all go at once, and when one request of each prefix goes first. ``warm_allowed`` says whether there is time
-    for that: a batch more, or in real time a first answer. ``spread`` is how long the requests take from first to last (a
+    rates when all go at once, and when one request of each prefix goes first. ``rounds_max`` says how often there is time
+    to wait for that: a batch more each, in real time a first answer; 0 for never. ``spread`` is how long the requests take from first to last (a
     batch: the turnaround that nine in ten keep), ``delay`` what passes between the end of a first batch and the creation
     of the next. ``in_flight`` are the calls at once in real time: so many write before the first can be read.
     ``warm_saving_min`` is what waiting for a first batch must save.
@@ -199,7 +199,7 @@ class Terms:
     minimum_tokens: int | None
     cold: HitRate
     warmed: HitRate
-    warm_allowed: bool = True
+    rounds_max: int = 1
     spread: timedelta = timedelta(hours=1)
     delay: timedelta = timedelta(minutes=2)
     in_flight: int = 1
@@ -259,12 +259,15 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What caching does for these requests. Amounts are what their whole input is expected to cost, in nano-dollars."""
+    """What caching does for these requests. Amounts are what their whole input is expected to cost, in nano-dollars.
+
+    ``rounds`` is how often first requests are waited for before the rest goes out (``first_of_each``).
+    """
 
     decisions: tuple[Decision, ...]
     mode: CacheMode
     lifetime: str
-    warm: bool
+    rounds: int
     sharing: Sharing
     tokens: TokenSplit
     none: Nanos

@@ -40,11 +40,14 @@ short a prefix is passed over and costs nothing (prompt caching page, checked 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One way to cache a whole tree: a lifetime, whether to warm, and the numbers of the nodes with a breakpoint."""
+    """One way to cache a whole tree: a lifetime, how often first requests are waited for, and the nodes with a breakpoint.
 
-    lifetime: str
-    warm: bool
-    marks: frozenset[int]
+    ``rounds``: 0 for all at once. ``writes_tails``: a provider left alone, which writes all of every long prompt.
+    """
+
+    lifetime: str = ""
+    rounds: int = 0
+    marks: frozenset[int] = frozenset()
     mode: CacheMode = CacheMode.ALONE
     writes_tails: bool = False
     automatic: bool = False
@@ -197,11 +200,20 @@ class Tree:
         if node.readable:
             return 0
         if self.terms.lane is Lane.BATCH:
-            return self.warmers(number, choice) if choice.warm else 1
-        return 1 if choice.warm else min(node.requests, max(1, self.terms.in_flight))
+            return self.warmers(number, choice) if choice.rounds and not self.goes_ahead(number, choice) else 1
+        return 1 if choice.rounds else min(node.requests, max(1, self.terms.in_flight))
+
+    def goes_ahead(self, number: int, choice: Choice) -> bool:
+        """Whether it is written in a round of its own: in the first of two, where nothing before it has to be written."""
+        if choice.rounds < 2:
+            return False
+        above = self.parents[number]
+        while above and (above not in choice.marks or self.nodes[above].readable):
+            above = self.parents[above]
+        return not above
 
     def warmers(self, number: int, choice: Choice) -> int:
-        """Requests of the first batch that pass here: one for each innermost breakpoint. They all go at once."""
+        """Requests of one round that pass here: one for each innermost breakpoint. They all go at once."""
         below = sum(self.warmers(child, choice) for child in self.children[number])
         return below or (number in choice.marks and not self.nodes[number].readable)
 
@@ -228,14 +240,14 @@ class Tree:
         """What the requests of a node with a breakpoint do with its tokens."""
         requests = self.nodes[number].requests
         writers = min(requests, self.writers(number, choice))
-        hits = (requests - writers) * self.share(number, lifetime=choice.lifetime, warm=choice.warm)
+        hits = (requests - writers) * self.share(number, lifetime=choice.lifetime, warm=choice.rounds > 0)
         missed = requests * ONE - hits
         return Counts(plain=missed, read=hits) if choice.automatic else Counts(written=missed, read=hits)
 
     def saves_alone(self, number: int, lifetime: str) -> bool:
         """Whether its reads would earn back one write, nothing else being marked and one request going first."""
         prices = Prices.make(self.terms.rates, lifetime)
-        met = self.met(number, Choice(lifetime=lifetime, warm=True, marks=frozenset({number})))
+        met = self.met(number, Choice(lifetime=lifetime, rounds=1, marks=frozenset({number})))
         return met.written * prices.written + met.read * prices.read < self.nodes[number].requests * ONE * prices.plain
 
     def tail_is_written(self, number: int) -> bool:

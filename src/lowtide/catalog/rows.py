@@ -34,6 +34,8 @@ class TokenizerFamily(StrEnum):
 
     CLAUDE_3 = "claude-3"  # Claude 2 to 4.6
     CLAUDE_4_7 = "claude-4.7"  # Opus 4.7 and later: about 30 % more tokens for the same text
+    O200K = "o200k"  # OpenAI from gpt-4o on
+    CL100K = "cl100k"  # OpenAI before: gpt-4, gpt-3.5
     UNKNOWN = "unknown"
 
 

@@ -42,6 +42,8 @@ class OpenAI:
         if not accepted(call, key):
             shown = f"{key[:8]}{'*' * 10}{key[-4:]}" if len(key) > 12 else "*" * len(key)
             raise Refusal(401, f"Incorrect API key provided: {shown}. {KEYS}")
+        if not call.world.openai.profile.responses and call.request.url.path.startswith("/v1/responses"):
+            raise Refusal(404, "Not found")
         return call.context
 
     def refusal(self, error: ApiError, request_id: str) -> Reply:

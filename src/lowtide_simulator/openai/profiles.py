@@ -6,10 +6,8 @@ Source: reference sheet of OpenAI's API, sections 3 and 5, checked 2026-11-21. `
 ignore what they do not know, serve any model, and leave details out.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
-
-DAY_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +28,6 @@ class Profile:
     """Whether a batch is over after its window."""
     windows: tuple[str, ...] = ("24h",)
     endpoints: tuple[str, ...] = ("/v1/responses", "/v1/chat/completions")
-    url_prefix: str = "/v1"
-    """What a line's ``url`` begins with; taken off where a server wants ``/chat/completions``."""
     counts_null: bool = False
     """Whether ``completed`` and ``failed`` are null until the batch is over."""
     empty_error_file: bool = False
@@ -46,7 +42,6 @@ class Profile:
     """Whether there is a Responses API."""
     flex_status: int = 429
     file_expiry_seconds: tuple[int, int] = (3_600, 2_592_000)
-    status_words: dict[str, str] = field(default_factory=dict)
 
 
 OPENAI: Final = Profile(name="openai")
@@ -60,7 +55,6 @@ PROFILES: Final[dict[str, Profile]] = {
             batch_requests_max=100_000,
             batch_expires=False,
             endpoints=("/chat/completions", "/v1/chat/completions", "/responses", "/v1/responses"),
-            url_prefix="",
             counts_null=True,
             empty_error_file=True,
             refuses_bom=True,
