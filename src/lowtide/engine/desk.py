@@ -56,7 +56,7 @@ class Desk:
         *,
         settings: Settings,
         store: Store,
-        transports: Mapping[str, Transport],
+        transports: dict[str, Transport],
         clock: Clock,
         catalog: Catalog,
         workloads: Mapping[str, Workload],
@@ -83,15 +83,6 @@ class Desk:
         catalog = load_catalog(settings)
         store = Store(settings.store_folder, url=settings.database).open()
         store.set_money(simulated=settings.simulated)
-        loopback_only = bool(environment.get("LOWTIDE_ONLY_LOOPBACK"))
-        transports = {
-            name: HttpTransport(
-                settings.simulator or codec.base_url,
-                loopback_only=loopback_only,
-                connections_max=settings.in_flight_max + SPARE_CONNECTIONS,
-            )
-            for name, codec in codecs_of(settings, catalog).items()
-        }
         clock: Clock
         if settings.simulated:
             name = SystemClock().new_id(8)
@@ -103,7 +94,7 @@ class Desk:
         return cls(
             settings=settings,
             store=store,
-            transports=transports,
+            transports={},
             clock=clock,
             catalog=catalog,
             workloads=workloads,
@@ -124,7 +115,7 @@ class Desk:
             chosen = next(each for each in self.settings.providers if each.name == provider)
             self.doors[provider] = Hands(
                 store=self.store,
-                transport=self.transports[provider],
+                transport=self._transport(provider),
                 clock=self.clock,
                 codec=self.codecs[provider],
                 codecs=self.codecs,
@@ -141,6 +132,16 @@ class Desk:
                 pool_of=partial(self.catalog.pool, provider),
             )
         return self.doors[provider]
+
+    def _transport(self, provider: str) -> Transport:
+        """Give the door to a provider, made when it is first wanted. Raises: TransportFailed."""
+        if provider not in self.transports:
+            self.transports[provider] = HttpTransport(
+                self.settings.simulator or self.codecs[provider].base_url,
+                loopback_only=bool(self._environment.get("LOWTIDE_ONLY_LOOPBACK")),
+                connections_max=self.settings.in_flight_max + SPARE_CONNECTIONS,
+            )
+        return self.transports[provider]
 
     def worker(self, run_ids: Iterable[str] | None, on_turn: Callable[[Turn], None] | None = None) -> Worker:
         """Make a worker for some runs, or for every open one that our keys reach. Raises: CredentialMissing, NotFound."""
