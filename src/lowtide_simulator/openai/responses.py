@@ -191,9 +191,9 @@ def events(base: dict[str, Any], whole: dict[str, Any], *, obfuscated: bool = Tr
         yield event("response.output_item.added", sent / total, {"output_index": index, "item": opening})
         for name, body in steps:
             sent += 1
-            if obfuscated and name.endswith(".delta"):
-                body = {**body, "obfuscation": "x" * (1 + len(body["delta"]) % 11)}
-            yield event(name, sent / total, {**body, "output_index": index})
+            padded = obfuscated and name.endswith(".delta")
+            padding = {"obfuscation": "x" * (1 + len(body["delta"]) % 11)} if padded else {}
+            yield event(name, sent / total, {**body, "output_index": index, **padding})
         yield event("response.output_item.done", sent / total, {"output_index": index, "item": item})
     yield event(f"response.{whole['status']}", 1.0, {"response": whole})
 

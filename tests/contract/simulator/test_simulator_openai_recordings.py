@@ -51,6 +51,7 @@ MORE = {
     "annotations": "since 2025-03",
     "logprobs": "absent in answers of reasoning models",
     "service_tier": "absent in older answers",
+    "name": "function_call_arguments.done names the function since 2025-11",
     "obfuscation": "since 2025-07",
     "expires_at": "files expire since 2025",
     "model": "batches name their model since 2025-09",
