@@ -1,7 +1,7 @@
 # The one door: `make` lists what there is. Needs Python 3.11 or newer and a package registry, nothing else.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test sim crash bench docs generate simulator serve lock format clean
+.PHONY: help setup demo check test compatible sim crash bench docs generate simulator serve lock format clean
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -13,7 +13,9 @@ N ?=
 PORT ?= 8008
 LOCKS := tests/contract/locks
 SDKS := anthropic-0.75 anthropic-1 openai-2
-SDK_VENVS := $(SDKS:%=.venvs/%)
+SERVERS := llama
+JUDGES := $(SDKS) $(SERVERS)
+JUDGE_VENVS := $(JUDGES:%=.venvs/%)
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command "make lock"
 # Below the line nothing opens, waits, draws lots or looks at a clock: what is there can be covered whole.
@@ -36,13 +38,13 @@ $(VENV)/.ready: requirements.lock pyproject.toml | $(UV)
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --editable .
 	@touch $@
 
-# Older official SDKs judge the simulator from environments of their own.
-$(SDK_VENVS:%=%/.ready): .venvs/%/.ready: $(LOCKS)/%.txt | $(UV)
+# Older official SDKs judge the simulator, and a third party's server our codec, from environments of their own.
+$(JUDGE_VENVS:%=%/.ready): .venvs/%/.ready: $(LOCKS)/%.txt | $(UV)
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venvs/$*
 	@VIRTUAL_ENV=.venvs/$* $(UV) pip sync --quiet --compile-bytecode --require-hashes $<
 	@touch $@
 
-$(SDK_VENVS): %: %/.ready
+$(JUDGE_VENVS): %: %/.ready
 
 setup: $(VENV)/.ready ## install everything into .venv
 
@@ -59,11 +61,14 @@ check: setup ## all that needs no running: format, lint, types, the house, spell
 	$(BIN)/python tools/import_prices.py --check
 	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml
 
-test: setup $(SDK_VENVS) ## every test on both cores, with branch coverage
+test: setup $(JUDGE_VENVS) ## every test on both cores, with branch coverage
 	@rm -f .coverage .coverage.*
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=$(BELOW_COVERED) \
 		--include="$(subst $(space),$(comma),$(strip $(BELOW)))"
+
+compatible: setup .venvs/llama ## our codec against llama.cpp's own server, on a tiny model of random weights
+	$(BIN)/pytest -n 0 tests/contract/compatible
 
 sim: setup ## seeded lives in virtual time; more of them: make sim N=10000
 	LOWTIDE_LIVES=$(or $(N),500) $(BIN)/pytest -n 2 --dist worksteal tests/simulation
@@ -86,9 +91,9 @@ serve: setup ## show the pages on this machine while you write them
 simulator: setup ## a simulated provider on this machine until Ctrl-C; PORT=8008
 	$(BIN)/lowtide simulator --port $(PORT)
 
-lock: | $(UV) ## renew requirements.lock and the locks of the older SDKs
+lock: | $(UV) ## renew requirements.lock and the locks of the other judges
 	$(COMPILE) pyproject.toml --all-extras --group dev -o requirements.lock
-	$(foreach sdk,$(SDKS),$(COMPILE) $(LOCKS)/$(sdk).in -o $(LOCKS)/$(sdk).txt;)
+	$(foreach judge,$(JUDGES),$(COMPILE) $(LOCKS)/$(judge).in -o $(LOCKS)/$(judge).txt;)
 
 format: setup ## put every file into shape
 	$(BIN)/ruff format --quiet .

@@ -37,7 +37,7 @@ def turnaround(
     pool = [(took, PRIOR_WEIGHT / len(PRIOR), True) for took in PRIOR]
     measured = 0.0
     for rank, each in enumerate(known):
-        weight = _nearness(each, model=model, requests=requests, hour=hour) * 0.5 ** (rank / 50)
+        weight = _nearness(each, model=model, requests=requests, hour=hour) * 0.5 ** (rank / 20)
         pool.append((each.took, weight, each.ended))
         measured += weight
     basis = TurnaroundBasis.MEASURED if measured >= PRIOR_WEIGHT / 2 else TurnaroundBasis.PRIOR

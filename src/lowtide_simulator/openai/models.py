@@ -110,6 +110,8 @@ MODELS: Final[tuple[Model, ...]] = (
     _four(id="gpt-4o", snapshot="gpt-4o-2024-08-06", price="gpt-4o", launched_on=D(2024, 5, 13), shutdown_on=JANUARY),
     _four(id="gpt-4o-mini", snapshot="gpt-4o-mini-2024-07-18", price="gpt-4o-mini", launched_on=D(2024, 7, 18), shutdown_on=JANUARY),
     _four(id="o3", snapshot="o3-2025-04-16", price="o3", launched_on=D(2025, 4, 16), shutdown_on=DECEMBER, flex=True, **REASONING_OLD),
+    _four(id="o4-mini", snapshot="o4-mini-2025-04-16", price="o4-mini", launched_on=D(2025, 4, 16), shutdown_on=OCTOBER, flex=True, fast=False, **REASONING_OLD),
+    _four(id="o3-mini", snapshot="o3-mini-2025-01-31", price="o3-mini", launched_on=D(2025, 1, 31), shutdown_on=OCTOBER, fast=False, **REASONING_OLD),
     _four(id="gpt-4-turbo", snapshot="gpt-4-turbo-2024-04-09", price="gpt-4-turbo", launched_on=D(2024, 4, 9), shutdown_on=OCTOBER, output_tokens_max=4_096, cache=CacheWrites.NONE, fast=False, structured_outputs=False),
     _four(id="gpt-4", snapshot="gpt-4-0613", price="gpt-4", launched_on=D(2023, 6, 13), shutdown_on=OCTOBER, context_tokens=8_192, output_tokens_max=8_192, cache=CacheWrites.NONE, fast=False, structured_outputs=False, images=False),
     _four(id="gpt-3.5-turbo", snapshot="gpt-3.5-turbo-0125", price="gpt-3.5-turbo", launched_on=D(2024, 1, 25), shutdown_on=OCTOBER, context_tokens=16_385, output_tokens_max=4_096, cache=CacheWrites.NONE, fast=False, structured_outputs=False, images=False),

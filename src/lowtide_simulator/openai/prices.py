@@ -5,8 +5,8 @@ here: who used what (``bill``). Law: these figures share no source with any othe
 
 Source: reference sheet of OpenAI's API, sections 1, 2.6 and 2.9, checked 2026-11-21. Not in that sheet and chosen here:
 the cache prices of gpt-6.2-astra (a tenth, and 1.25 times the input); cached and written tokens on the fast lane (the
-same ratio as its input); 12-hour writes at 2.5 times the input on every model that has them; gpt-4.1-mini, gpt-4.1-nano
-and gpt-4 are from the provider's page of their time; gpt-5.6 before its present prices has its cache prices at the
+same ratio as its input); 12-hour writes at 2.5 times the input on every model that has them; gpt-4.1-mini,
+gpt-4.1-nano, o4-mini, o3-mini and gpt-4 are from the provider's page of their time; gpt-5.6 before its present prices has its cache prices at the
 present ratios.
 """
 
@@ -85,6 +85,8 @@ PRICES: Final[tuple[Price, ...]] = (
     _row("gpt-4o-mini", "0.15", "0.075", None, "0.60"),
     _row("o3", "10", "2.50", None, "40", until=date(2025, 6, 10)),
     _row("o3", "2", "0.50", None, "8", since=date(2025, 6, 10)),
+    _row("o4-mini", "1.10", "0.275", None, "4.40"),
+    _row("o3-mini", "1.10", "0.55", None, "4.40"),
     _row("gpt-4-turbo", "10", None, None, "30"),
     _row("gpt-4", "30", None, None, "60"),
     _row("gpt-3.5-turbo", "0.50", None, None, "1.50"),

@@ -42,10 +42,8 @@ async def create_chat(call: Call) -> Reply:
     whole = chat.completion(name, sale.at // SECOND, sale.work, sale.usage, tier=sale.tier)
     whole = trimmed(whole, world.openai.profile)
     if body.get("stream"):
-        options = body.get("stream_options") or {}
-        asked = bool(options.get("include_usage"))
-        detailed = world.openai.profile.details
-        padded = detailed and options.get("include_obfuscation") is not False
+        asked = bool((body.get("stream_options") or {}).get("include_usage"))
+        padded = world.openai.profile.details and _padded(body)
         whole = {"service_tier": sale.tier, "system_fingerprint": None, **whole}
         return sale.stream(chat.events(whole, include_usage=asked, obfuscated=padded))
     sale.close(sale.work.output_tokens)
@@ -66,9 +64,14 @@ async def create_response(call: Call) -> Reply:
     if body.get("store") is not False:
         world.openai.store(name, encode(whole), sale.usage.prompt + sale.usage.output)
     if body.get("stream"):
-        return sale.stream(responses.events(base, whole))
+        return sale.stream(responses.events(base, whole, obfuscated=_padded(body)))
     sale.close(sale.work.output_tokens)
     return json_reply(whole, headers=sale.headers)
+
+
+def _padded(body: dict[str, Any]) -> bool:
+    """Whether deltas carry padding against eavesdroppers: they do unless told not to."""
+    return (body.get("stream_options") or {}).get("include_obfuscation") is not False
 
 
 def _before(call: Call, body: dict[str, Any]) -> int:
@@ -224,7 +227,7 @@ async def _create_background(call: Call, body: dict[str, Any], before: int) -> R
         whole = responses.response(base, sale.work, sale.usage, world.ids, tier=sale.tier, completed=sale.at // SECOND)
         found.whole = whole
         provider.store(name, encode(whole), sale.usage.prompt + sale.usage.output)
-        return sale.stream(responses.events(base, whole))
+        return sale.stream(responses.events(base, whole, obfuscated=_padded(body)))
     if not call.rule(FaultKind.BACKGROUND_STUCK):
         seconds = provider.chance.uniform(*provider.options.background_seconds[window])
         ends = Instant(sale.at + int(seconds * SECOND))

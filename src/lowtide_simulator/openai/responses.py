@@ -167,7 +167,7 @@ def _output(response_id: str, answer: Answer, ids: Ids, *, incomplete: bool, rea
         }
 
 
-def events(base: dict[str, Any], whole: dict[str, Any]) -> Iterator[Event]:
+def events(base: dict[str, Any], whole: dict[str, Any], *, obfuscated: bool = True) -> Iterator[Event]:
     """The typed events, numbered from 0: created, (queued,) in progress, the items, and the terminal one."""
     number = -1
 
@@ -191,7 +191,9 @@ def events(base: dict[str, Any], whole: dict[str, Any]) -> Iterator[Event]:
         yield event("response.output_item.added", sent / total, {"output_index": index, "item": opening})
         for name, body in steps:
             sent += 1
-            yield event(name, sent / total, {**body, "output_index": index})
+            padded = obfuscated and name.endswith(".delta")
+            padding = {"obfuscation": "x" * (1 + len(body["delta"]) % 11)} if padded else {}
+            yield event(name, sent / total, {**body, "output_index": index, **padding})
         yield event("response.output_item.done", sent / total, {"output_index": index, "item": item})
     yield event(f"response.{whole['status']}", 1.0, {"response": whole})
 

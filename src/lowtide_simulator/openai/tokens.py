@@ -131,7 +131,10 @@ def piece_tokens(piece: Any) -> int:  # noqa: ANN401 - text or a part
         case "refusal":
             return text_tokens(piece["refusal"], KIND)
         case "image_url":
-            return image_tokens(piece["image_url"]["url"], piece["image_url"].get("detail"))
+            shown = piece["image_url"]
+            return (
+                image_tokens(shown, None) if isinstance(shown, str) else image_tokens(shown["url"], shown.get("detail"))
+            )
         case "input_image":
             return image_tokens(piece.get("image_url") or "", piece.get("detail"))
         case "input_file" | "file":

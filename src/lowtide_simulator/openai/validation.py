@@ -90,7 +90,10 @@ text_part: Final = record({"type": anything, "text": text()}, MARK)
 image_part: Final = record(
     {
         "type": anything,
-        "image_url": record({"url": text()}, {"detail": one_of("auto", "low", "high", "original")}),
+        # Documented as an object; a plain address was taken in a recorded call of 2024-09.
+        "image_url": text_or(
+            record({"url": text()}, {"detail": one_of("auto", "low", "high", "original")}), expected="an object"
+        ),
     },
     MARK,
 )

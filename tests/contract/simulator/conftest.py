@@ -13,7 +13,12 @@ SHARED = ROOT.parent / "shared" / "data"
 OPENAPI = SHARED / "openapi" / "anthropic-openapi.json"
 RECORDINGS = SHARED / "api" / "sessions"
 
-NEEDS = {"test_simulator_openapi.py": OPENAPI, "test_simulator_recordings.py": RECORDINGS}
+NEEDS = {
+    "test_simulator_openapi.py": OPENAPI,
+    "test_simulator_openai_openapi.py": OPENAPI.with_name("openai-openapi.yaml"),
+    "test_simulator_recordings.py": RECORDINGS,
+    "test_simulator_openai_recordings.py": RECORDINGS,
+}
 collect_ignore = [name for name, corpus in NEEDS.items() if not corpus.exists()]
 
 
