@@ -3,10 +3,11 @@
 Every sum names its scope and comes from the books or from counted rows, never from rows on a screen. Unknown is ``None``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from lowtide.money import Nanos
 from lowtide.plan import Turnaround
@@ -51,9 +52,53 @@ class HoldReport:
     amount: Nanos
 
 
+class Stage(StrEnum):
+    """What a run spends its time on (V7)."""
+
+    PACKAGING = "packaging"  # the plan: read, weigh, price, write
+    SUBMITTING = "submitting"  # from reserving for a shard until its batch is known to exist
+    WAITING = "waiting"  # for the provider: a batch until it is over, a block of calls until its last reply
+    RETRIEVING = "retrieving"  # results of batches that are over
+    DELIVERING = "delivering"  # documents written
+
+
+Span = tuple[datetime, datetime]
+
+
+def covered(spans: Iterable[Span]) -> timedelta:
+    """Give how long at least one of some spans lasted: what overlaps counts once."""
+    total, end = timedelta(0), None
+    for begin, stop in sorted(spans):
+        if end is None or begin > end:
+            total += stop - begin
+            end = stop
+        elif stop > end:
+            total += stop - end
+            end = stop
+    return total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtReport:
+    """A real-time call whose reply was lost: whose it was, what is held for it, and how its request stands now."""
+
+    run_id: str
+    shard_id: str
+    ordinal: int
+    key: str
+    provider: str
+    model: str
+    held: Nanos
+    at: datetime
+    request_state: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """A run, whole. Money in nano-dollars.
+
+    ``route`` is how it went out first; ``hasten_at`` when what is out moves to real time, ``hastened`` that it did.
+    ``stages`` is how long each stage lasted, counted once where shards overlap; one that has not begun is left out.
 
     ``planned`` is how many requests the plan counts; ``answered``, ``failed``, ``canceled`` are final, ``retrying`` go out
     again, ``out`` are in shards now, ``waiting`` are not sent yet (later waves included). ``spent`` is the sum of
@@ -101,6 +146,13 @@ class RunReport:
     ended_at: datetime | None
     now: datetime
     worked_on: bool
+    provider: str = ""
+    route: str = "batch"
+    deadline_at: datetime | None = None
+    hasten_at: datetime | None = None
+    hastened: bool = False
+    doubts: int = 0
+    stages: Mapping[Stage, timedelta] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:

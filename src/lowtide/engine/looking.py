@@ -17,9 +17,21 @@ from lowtide.ledger import AccountId, Reason
 from lowtide.money import ZERO, Nanos
 from lowtide.plan import Plan
 from lowtide.providers import kept_answer
-from lowtide.reports import BatchReport, FailureReport, HoldReport, PriceLine, ResultRow, RunReport
-from lowtide.store import answers, books, history, plans, runs, shards, worker_is_dead
+from lowtide.reports import (
+    BatchReport,
+    DoubtReport,
+    FailureReport,
+    HoldReport,
+    PriceLine,
+    ResultRow,
+    RunReport,
+    Span,
+    Stage,
+)
+from lowtide.store import answers, books, calls, history, plans, runs, shards, worker_is_dead
+from lowtide.store.plans import PlanRow
 from lowtide.store.runs import RunRow
+from lowtide.store.shards import Moments
 
 REPORTED_HOLDS = 50
 
@@ -80,6 +92,8 @@ class Looking(Desk):
             failures = answers.failures(tx, run.plan_id)
             stop_reasons = answers.stop_reasons(tx, run.plan_id)
             next_look = shards.next_look(tx, run.run_id)
+            moments = shards.moments(tx, run.run_id)
+            doubts = calls.doubt_count(tx, run.run_id)
             cheap_spent = shards.cheap_spent(tx, run.run_id)
         made = sum(count.requests for count in counts.values())
         planned = max(plan.requests if plan is not None else 0, made)
@@ -155,7 +169,35 @@ class Looking(Desk):
             worked_on=bool(
                 run.leased_by and run.leased_until and run.leased_until > now and not worker_is_dead(run.leased_by)
             ),
+            provider=run.provider,
+            route=run.route,
+            deadline_at=run.deadline_at,
+            hasten_at=run.hasten_at,
+            hastened=run.hastened,
+            doubts=doubts,
+            stages=_stages(plan_row, moments, now),
         )
+
+    def doubts(self, run_id: str = "") -> list[DoubtReport]:
+        """List real-time calls whose replies were lost, oldest first: of one run, or of every one. Raises: NotFound."""
+        wanted = self._run(run_id).run_id if run_id else ""
+        with self.store.read() as tx:
+            found = calls.doubts(tx, wanted)
+            holds = {row.call.hold_id: books.find_hold(tx, row.call.hold_id) for row in found if row.call.hold_id}
+        return [
+            DoubtReport(
+                run_id=row.run_id,
+                shard_id=row.call.shard_id,
+                ordinal=row.call.ordinal,
+                key=row.key,
+                provider=row.provider,
+                model=row.model,
+                held=hold.hold.remaining if (hold := holds.get(row.call.hold_id)) is not None else ZERO,
+                at=row.call.at,
+                request_state=row.request_state,
+            )
+            for row in found
+        ]
 
     def _saved(self, cheap_spent: Sequence[tuple[str, str, str, Nanos]], day: date) -> Nanos:
         """Say what cheaper lanes saved: the same answers at the real-time price, less what they cost."""
@@ -226,6 +268,25 @@ class Looking(Desk):
                     for row in sheet.rows
                 )
         return lines
+
+
+def _stages(plan: PlanRow, moments: Sequence[Moments], now: datetime) -> dict[Stage, timedelta]:
+    """Say how long each stage lasted; one that is under way lasts until now."""
+    spans: dict[Stage, list[Span]] = {stage: [] for stage in Stage}
+    if plan.sealed_at is not None:
+        spans[Stage.PACKAGING].append((plan.created_at, plan.sealed_at))
+    for each in moments:
+        sent = each.created_at if each.route != "batch" else each.accepted_at
+        over = each.landed_at if each.route != "batch" else each.over_at
+        if each.route == "batch":
+            spans[Stage.SUBMITTING].append((each.created_at, each.accepted_at or each.landed_at or now))
+        if sent is not None:
+            spans[Stage.WAITING].append((sent, over or each.landed_at or now))
+        if each.over_at is not None:
+            spans[Stage.RETRIEVING].append((each.over_at, each.landed_at or now))
+        if each.landed_at is not None and each.delivered_at is not None:
+            spans[Stage.DELIVERING].append((each.landed_at, each.delivered_at))
+    return {stage: reports.covered(found) for stage, found in spans.items() if found}
 
 
 def _batch_report(row: shards.BatchRow, landed: int, now: datetime) -> BatchReport:

@@ -179,10 +179,11 @@ class Planning(Desk):
         )
         plan = self._close(draft, plan_row, scope.facts, made.problems_count, asked, learned)
         plan_row = replace(plan_row, provider=plan.provider, digest=plan.digest, figures=planning.encode(plan))
+        sealed_at = await self.clock.now()
         with self.store.write() as tx:
             seal(tx, row.plan_id, 0, made)
             plans.set_routes(tx, row.plan_id, lot_routes(made.lots, self.codecs, Route(plan.route)))
-            plans.seal_plan(tx, plan_row)
+            plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
 
     def _learned(self, row: PlanRow) -> dict[str, OutputHistory]:

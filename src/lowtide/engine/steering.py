@@ -1,15 +1,18 @@
 """A run that is under way: let it go on, stop it for good, send again what failed, give it another cap."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
+from lowtide.attempt import CallEvent, next_state
 from lowtide.dispatch import RunState
 from lowtide.engine.desk import Desk
-from lowtide.errors import (
-    BudgetRefused,
-    LowtideError,
-)
-from lowtide.ledger import AccountId, raise_limit
+from lowtide.errors import BudgetRefused, LowtideError, NotFound
+from lowtide.ledger import AccountId, Reason, alarm, raise_limit
 from lowtide.money import Nanos, show_dollars
 from lowtide.result import Retry, refusal
-from lowtide.store import answers, books, runs, shards
+from lowtide.store import Transaction, answers, books, calls, runs, shards
+from lowtide.store.books import Settlement
+from lowtide.store.calls import DoubtRow
 from lowtide.store.runs import RunRow
 
 
@@ -53,6 +56,46 @@ class Steering(Desk):
                 runs.forget_refusals(tx, run.plan_id)
             runs.note(tx, run.run_id, now, f"{again} requests go out again, {hopeless} can never succeed")
         return again, hopeless
+
+    async def settle_doubts(self, run_id: str, keys: Sequence[str], *, billed: Nanos | None) -> int:
+        """Say what became of lost replies, for these keys of a run, or for all of them. Gives how many.
+
+        ``billed`` is what each cost by the provider's own bill: 0 releases its hold, an amount is spent out of it, ``None``
+        means that it was bought at the most it can have cost. The request itself stays as it is. Raises: NotFound.
+        """
+        run = self._run(run_id)
+        now = await self.clock.now()
+        with self.store.write() as tx:
+            found = [row for row in calls.doubts(tx, run.run_id) if not keys or row.key in keys]
+            unknown = sorted(set(keys) - {row.key for row in found})
+            if unknown:
+                raise NotFound(
+                    f"run {run_id} has no doubt about {', '.join(unknown[:5])}", hint=f"lowtide doubt {run_id} lists them"
+                )
+            for row in found:
+                self._settle_doubt(tx, run, row, billed, now)
+        return len(found)
+
+    def _settle_doubt(
+        self, tx: Transaction, run: RunRow, row: DoubtRow, billed: Nanos | None, now: datetime
+    ) -> None:
+        hold = None if row.call.hold_id is None else books.find_hold(tx, row.call.hold_id)
+        amount = billed
+        if hold is not None:
+            amount = hold.hold.remaining if billed is None else billed
+            if amount:
+                settlement = Settlement(ordinal=row.call.ordinal, amount=amount, reason=Reason.DOUBT)
+                shard_id = row.call.shard_id
+                verdict = books.settle(self.store, tx, hold.hold.hold_id, [settlement], shard_id=shard_id, at=now)
+                if alarm(verdict):
+                    text = f"{row.key} was billed more than its ceiling: {show_dollars(amount)}"
+                    runs.note(tx, run.run_id, now, text, level="alarm")
+            books.release(tx, hold.hold.hold_id, at=now)
+        ended = next_state(row.call.state, CallEvent.SETTLED)
+        assert ended is None, "a doubt that is settled is over"
+        calls.end(self.store, tx, [(row.call.shard_id, row.call.ordinal)])
+        text = f"the doubt about {row.key} is settled: {show_dollars(amount or Nanos(0))}"
+        runs.note(tx, run.run_id, now, text)
 
     def _failure_codes(self, run: RunRow) -> set[str]:
         with self.store.read() as tx:

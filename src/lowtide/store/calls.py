@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, func, select
 
 from lowtide.attempt import CallState
 from lowtide.dispatch import PlanId
@@ -137,6 +137,13 @@ def doubted(tx: Transaction, plan_id: PlanId, seq: int) -> bool:
     """Say whether an earlier call for a request may have been bought."""
     where = (CALLS.c.plan_id == plan_id) & (CALLS.c.seq == seq) & (CALLS.c.state == CallState.DOUBTFUL)
     return tx.execute(select(CALLS.c.seq).where(where)).first() is not None
+
+
+def doubt_count(tx: Transaction, run_id: str) -> int:
+    """Count the doubts of a run."""
+    query = select(func.count()).select_from(CALLS).join(SHARDS, SHARDS.c.shard_id == CALLS.c.shard_id)
+    where = (SHARDS.c.run_id == run_id) & (CALLS.c.state == CallState.DOUBTFUL)
+    return int(tx.execute(query.where(where)).scalar_one())
 
 
 def drop_shard(tx: Transaction, shard_id: str) -> None:

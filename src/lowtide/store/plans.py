@@ -31,6 +31,7 @@ class PlanRow:
     scope: bytes
     waves: int
     created_at: datetime
+    sealed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +76,11 @@ def insert_plan(tx: Transaction, row: PlanRow, *, sealed: bool) -> None:
     tx.execute(PLANS.insert().values(**values, sealed=sealed))
 
 
-def seal_plan(tx: Transaction, row: PlanRow) -> None:
+def seal_plan(tx: Transaction, row: PlanRow, at: datetime) -> None:
     """Write what is known at the end of planning, and that the first wave is whole."""
-    values = {name: getattr(row, name) for name in PlanRow.__slots__ if name != "plan_id"}
+    values = {name: getattr(row, name) for name in PlanRow.__slots__ if name not in ("plan_id", "sealed_at")}
     values["scope"] = zstandard.compress(row.scope)
-    tx.execute(PLANS.update().where(PLANS.c.plan_id == row.plan_id).values(**values, sealed=True))
+    tx.execute(PLANS.update().where(PLANS.c.plan_id == row.plan_id).values(**values, sealed=True, sealed_at=at))
 
 
 def find_plan(tx: Transaction, plan_id: str) -> PlanRow | None:

@@ -85,6 +85,7 @@ PLANS = Table(
     Column("scope", LargeBinary, nullable=False),  # what later waves and delivery need, zstd
     Column("waves", Integer, nullable=False),
     Column("sealed", Boolean, nullable=False),  # its first wave is whole
+    Column("sealed_at", Instant),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -250,6 +251,8 @@ BATCHES = Table(
     Column("submitting_at", Instant),
     Column("doubtful_at", Instant),
     Column("creates", Integer, nullable=False, server_default="0"),
+    Column("accepted_at", Instant),  # when we knew that it exists
+    Column("over_at", Instant),  # when we knew that it is over
     Column("created_at", Instant),  # the provider's
     Column("ended_at", Instant),  # the provider's
     Column("expires_at", Instant),  # the provider's

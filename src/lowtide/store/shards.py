@@ -72,6 +72,19 @@ class BatchRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """When things happened to a shard, by our clock; ``None`` for what has not, or does not in its lane."""
+
+    route: str
+    created_at: datetime
+    submitting_at: datetime | None
+    accepted_at: datetime | None
+    over_at: datetime | None
+    landed_at: datetime | None
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LotRow:
     """A lot as it is kept: requests that may share a batch."""
 
@@ -570,6 +583,24 @@ def landed_counts(tx: Transaction, run_id: str) -> dict[str, int]:
         .group_by(ATTEMPTS.c.shard_id)
     )
     return dict(tx.execute(query).all())
+
+
+def moments(tx: Transaction, run_id: str) -> list[Moments]:
+    """Read when each shard of a run was reserved for, sent, accepted, over, landed and delivered."""
+    query = (
+        select(
+            SHARDS.c.route,
+            SHARDS.c.created_at,
+            SHARDS.c.landed_at,
+            SHARDS.c.delivered_at,
+            BATCHES.c.submitting_at,
+            BATCHES.c.accepted_at,
+            BATCHES.c.over_at,
+        )
+        .select_from(SHARDS.outerjoin(BATCHES, (BATCHES.c.shard_id == SHARDS.c.shard_id) & (BATCHES.c.role == Role.OURS)))
+        .where(SHARDS.c.run_id == run_id, SHARDS.c.state != AttemptState.DROPPED)
+    )
+    return [Moments(**row._mapping) for row in tx.execute(query)]
 
 
 def next_look(tx: Transaction, run_id: str) -> datetime | None:

@@ -8,7 +8,7 @@ that suspect is looked into once it is over, and never canceled, for until then 
 from datetime import datetime, timedelta
 
 from lowtide import points
-from lowtide.batch import AT_PROVIDER, FOUND, READABLE, BatchEvent, BatchView, next_state
+from lowtide.batch import AT_PROVIDER, FOUND, OVER, READABLE, BatchEvent, BatchView, next_state
 from lowtide.dispatch import BatchId, CancelBatch, LookInside, Poll, Role, RunState
 from lowtide.errors import TransportFailed
 from lowtide.providers import ApiError
@@ -146,6 +146,7 @@ def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, vi
         tx,
         batch_id,
         state=state,
+        over_at=now if state in OVER else None,
         not_found=0,
         next_at=now if over else now + next_poll(hands.retry_rules, now - born, hands.clock.chance()),
         **shards.view_values(view),

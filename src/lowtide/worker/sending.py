@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from lowtide import points
 from lowtide.attempt import AttemptState
-from lowtide.batch import FOUND, READABLE, BatchEvent, BatchState, BatchView, next_state
+from lowtide.batch import FOUND, OVER, READABLE, BatchEvent, BatchState, BatchView, next_state
 from lowtide.dispatch import BatchId, DropShard, Hasten, PackShard, Reconcile, Role, Submit
 from lowtide.errors import TransportFailed
 from lowtide.ledger import Reason
@@ -353,6 +353,8 @@ async def confirm(hands: Hands, run: RunRow, batch_id: BatchId, found: BatchView
             verified=verified,
             next_at=now if state in READABLE else now + hands.retry_rules.poll_min,
             not_found=0,
+            accepted_at=now,
+            over_at=now if state in OVER else None,
             **shards.view_values(found),
         )
         runs.free_door(tx, hands.door, batch_id)
