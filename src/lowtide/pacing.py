@@ -264,6 +264,7 @@ class Pacer:
         for weight, calls in self._calls.items():
             for call in calls:
                 call.parts[seen.measure] = limit.start(self._amount(seen.measure, weight))
+        limit.pace = 0
         self._window = max(self._window, self._window_goal)
         return limit
 
@@ -389,17 +390,18 @@ class _Limit:
         self.drain = 0  # a minute, by others
         self.heard_at: int | None = None
         self.news = self.news_at = self.corrected = self.quiet_at = 0
-        self.level = self.pace = self.burst = 0
+        self.level = self.pace = 0
+        self.burst = self.burst_full = 1
         self.resize(limit, rules)
         self.level = self.cushion * MINUTE
-        self.burst = self.burst_full
 
     def resize(self, limit: int, rules: PacingRules) -> None:
         """Take a limit that the provider names now."""
         self.limit = limit
         self.cushion = min(max(limit * rules.cushion_percent // 100, self.step), limit // 4)
+        shortened = self.burst_full // max(1, self.burst)
         self.burst_full = max(1, limit * rules.burst_seconds // 60)
-        self.burst = min(self.burst, self.burst_full)
+        self.burst = max(1, self.burst_full // shortened)
         self.level = min(self.level, limit * MINUTE)
         self.drain = min(self.drain, limit * DRAIN_PERCENT_MAX // 100)
 
