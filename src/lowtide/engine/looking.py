@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from lowtide import plan as planning
 from lowtide import reports
@@ -183,7 +183,7 @@ class Looking(Desk):
         wanted = self._run(run_id).run_id if run_id else ""
         with self.store.read() as tx:
             found = calls.doubts(tx, wanted)
-            holds = {row.call.hold_id: books.find_hold(tx, row.call.hold_id) for row in found if row.call.hold_id}
+            holds = [None if row.call.hold_id is None else books.find_hold(tx, row.call.hold_id) for row in found]
         return [
             DoubtReport(
                 run_id=row.run_id,
@@ -192,11 +192,11 @@ class Looking(Desk):
                 key=row.key,
                 provider=row.provider,
                 model=row.model,
-                held=hold.hold.remaining if (hold := holds.get(row.call.hold_id)) is not None else ZERO,
+                held=ZERO if hold is None else hold.hold.remaining,
                 at=row.call.at,
                 request_state=row.request_state,
             )
-            for row in found
+            for row, hold in zip(found, holds, strict=True)
         ]
 
     def _saved(self, cheap_spent: Sequence[tuple[str, str, str, Nanos]], day: date) -> Nanos:
