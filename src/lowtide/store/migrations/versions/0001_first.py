@@ -94,6 +94,7 @@ def upgrade() -> None:
         sa.Column("scope", sa.LargeBinary(), nullable=False),
         sa.Column("waves", sa.Integer(), nullable=False),
         sa.Column("sealed", sa.Boolean(), nullable=False),
+        sa.Column("sealed_at", sa.String(length=27), nullable=True),
         sa.Column("created_at", sa.String(length=27), nullable=False),
         sa.PrimaryKeyConstraint("plan_id", name=op.f("pk_plans")),
     )
@@ -275,6 +276,8 @@ def upgrade() -> None:
         sa.Column("submitting_at", sa.String(length=27), nullable=True),
         sa.Column("doubtful_at", sa.String(length=27), nullable=True),
         sa.Column("creates", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("accepted_at", sa.String(length=27), nullable=True),
+        sa.Column("over_at", sa.String(length=27), nullable=True),
         sa.Column("created_at", sa.String(length=27), nullable=True),
         sa.Column("ended_at", sa.String(length=27), nullable=True),
         sa.Column("expires_at", sa.String(length=27), nullable=True),
