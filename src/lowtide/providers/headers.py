@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from math import ceil
+from typing import Final
+
+YEAR_MAX: Final = 9000  # a duration can be added to any date before
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None) -> int | None:
@@ -23,12 +26,12 @@ def retry_after(headers: Mapping[str, str], now: datetime | None) -> int | None:
 
 
 def http_date(text: str) -> datetime | None:
-    """Read an HTTP date; ``None`` for anything else."""
+    """Read an HTTP date, before the year 9000; ``None`` for anything else."""
     try:
         found = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo is not None else None
+    return found if found.tzinfo is not None and found.year < YEAR_MAX else None
 
 
 def whole_number(text: str | None) -> int | None:

@@ -168,7 +168,8 @@ def unreadable(headers: Mapping[str, str], body: bytes) -> ApiError:
 
 RATES: Final = {Measure.REQUESTS: "requests", Measure.TOKENS: "tokens"}
 UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
-DURATION: Final = re.compile(r"(?:(\d{1,9}(?:\.\d{1,9})?)(ms|d|h|m|s))", re.ASCII)
+DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|d|h|m|s)", re.ASCII)
+DURATION_MAX: Final = timedelta(days=31)
 WINDOW_SECONDS_MAX: Final = 90  # a minute, with room for rounding
 
 
@@ -184,23 +185,27 @@ def read_rates(headers: Mapping[str, str], now: datetime | None, *, requests: bo
         remaining = whole_number(headers.get(f"x-ratelimit-remaining-{name}"))
         if (limit is None and remaining is None) or (measure is Measure.REQUESTS and not requests):
             continue
-        reset = duration(headers.get(f"x-ratelimit-reset-{name}", ""))
-        if reset is not None and limit is not None and remaining is not None and _is_long(limit, remaining, reset):
-            limit = None
+        told = headers.get(f"x-ratelimit-reset-{name}", "")
+        reset = duration(told)
+        if reset is not None and limit is not None and remaining is not None:
+            rounding = timedelta(milliseconds=1 if "ms" in told or "." in told else 1000)
+            limit = None if _is_long(limit, limit - remaining, reset - rounding) else limit
         reset_at = now + reset if now is not None and reset is not None else None
         found.append(Seen(measure=measure, limit=limit, remaining=remaining, reset_at=reset_at))
     return tuple(found)
 
 
-def _is_long(limit: int, remaining: int, reset: timedelta) -> bool:
-    used = limit - remaining
-    return used > 0 and reset * limit > used * timedelta(seconds=WINDOW_SECONDS_MAX)
+def _is_long(limit: int, used: int, reset: timedelta) -> bool:
+    """Say whether a limit is surely one of more than a minute: what is used comes back too slowly."""
+    return used > 0 and reset // timedelta(milliseconds=1) * limit > used * 1000 * WINDOW_SECONDS_MAX
 
 
 def duration(text: str) -> timedelta | None:
-    """Read ``6m0s``, ``1s``, ``120ms``, ``1m4.296s``; ``None`` for anything else."""
+    """Read ``6m0s``, ``1s``, ``120ms``, ``1m4.296s``; ``None`` for anything else, and for more than a month."""
     parts = DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     milliseconds = sum(Fraction(number) * UNITS[unit] for number, unit in parts)
+    if milliseconds > DURATION_MAX // timedelta(milliseconds=1):
+        return None
     return timedelta(microseconds=int(milliseconds * 1000))
