@@ -17,13 +17,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from measure import WORDS, table
 
 from lowtide.caching import (
+    CacheMode,
     HitBasis,
     HitRate,
     Judgement,
@@ -39,14 +42,14 @@ from lowtide.caching import (
     rates_of,
     style_of,
 )
-from lowtide.catalog import PACKAGED, Catalog, Lane, Model
+from lowtide.catalog import PACKAGED, Lane, Model
 from lowtide.catalog.parse import parse
 from lowtide.estimate import likely_tokens
 from lowtide.money import ZERO
 from lowtide.request import Neutral, Request, RequestKey
 from lowtide.workload import Answer, WorkloadOptions
 from lowtide.workloads.bpmn import WORKLOAD
-from lowtide_simulator.in_process import InProcess
+from lowtide_simulator.in_process import HEADERS, OPENAI_HEADERS, InProcess
 from lowtide_simulator.world import Turnaround, World, WorldOptions
 
 CORPUS = Path(__file__).parents[1] / "../shared/data/bpmn"
@@ -55,6 +58,8 @@ DAY = date(2026, 11, 22)
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 POLL = timedelta(minutes=2)
 CHILD_BYTES = 2_400
+BYTES_PER_TOKEN = {"anthropic": 2.7, "openai": 4.0}  # as the simulator counts
+OPENAI_OUTPUT_TOKENS = 16  # the fewest that Responses takes
 Waves = Callable[[], Iterator[list[Neutral]]]
 
 
@@ -87,9 +92,9 @@ class Paid:
 
 
 def prose(chance: random.Random, tokens: int) -> str:
-    """Words that make about so many tokens in the simulator (2.7 bytes each)."""
+    """Words that make about so many tokens in the simulator's newer Claude; for OpenAI ask for half as many again."""
     text = " ".join(chance.choices(WORDS, k=tokens))
-    return text[: int(tokens * 2.7)]
+    return text[: int(tokens * BYTES_PER_TOKEN["anthropic"])]
 
 
 def one_prefix(count: int, prefix_tokens: int, tail_tokens: int) -> Waves:
@@ -142,10 +147,15 @@ def models() -> Iterator[list[Neutral]]:
         kept.update((request.key, Answer(text="z" * CHILD_BYTES)) for request in wave)
 
 
+SOL: dict[str, Any] = {"provider": "openai", "model": "gpt-6-sol"}
+IN_TEN_MINUTES: dict[str, Any] = {"lane": Lane.REALTIME, "spread": timedelta(minutes=10)}
 SCENES = (
     Scene("bpmn: 3,585 documents of 187 models, 7 waves", models),
     Scene("videos: 294, one 11k prefix", one_prefix(294, 11_000, 1_250), turnaround="5400", spread=timedelta(minutes=90)),
-    Scene("one-shot prompts, 400 of 1.5k", one_prefix(400, 0, 1_500)),
+    Scene("OpenAI, one-shot prompts: 400 of 1.5k", one_prefix(400, 0, 2_300), **SOL),
+    Scene("OpenAI, real time: the same", one_prefix(400, 0, 2_300), **SOL | IN_TEN_MINUTES),
+    Scene("OpenAI, 300 with one 6k prefix", one_prefix(300, 9_000, 750), **SOL),
+    Scene("OpenAI, real time: the same", one_prefix(300, 9_000, 750), **SOL | IN_TEN_MINUTES),
     Scene("a 300-token system text, 500", one_prefix(500, 300, 700)),
     Scene("two requests a prefix, 200 x 2", nested(200, 1, 2, (0, 5_000, 300))),
     Scene("three requests a prefix, 130 x 3", nested(130, 1, 3, (0, 5_000, 300))),
@@ -192,25 +202,100 @@ def estimate(model: Model) -> Callable[[str], int]:
     return count
 
 
-def params(model: str, body: Neutral, marks: tuple[int, ...], lifetime: str) -> dict[str, object]:
-    """A body with breakpoints at these places."""
-    blocks: list[dict[str, object]] = [{"type": "text", "text": text} for text in texts(body)]
-    for place in marks:
-        blocks[place]["cache_control"] = {"type": "ephemeral", "ttl": lifetime}
-    shared = blocks[1:] if body.system else blocks
-    made: dict[str, object] = {"model": model, "max_tokens": body.max_output_tokens}
-    if body.system:
-        made["system"] = blocks[:1]
-    made["messages"] = [{"role": "user", "content": [*shared, {"type": "text", "text": body.text}]}]
-    return made
+class Dialect:
+    """How a provider is told, asked and waited for. ``left_alone``: what a body says that decides nothing."""
+
+    def __init__(self, scene: Scene) -> None:
+        options = WorldOptions(seed=11, start=START, turnaround=Turnaround.parse(scene.turnaround))
+        self.scene, self.client = scene, InProcess(World(options), self.headers)
+
+    headers: dict[str, str]
+    path: str
+
+    def body(self, body: Neutral, marks: tuple[int, ...], lifetime: str, *, left_alone: bool) -> dict[str, object]:
+        """A body with breakpoints at these places."""
+        raise NotImplementedError
+
+    def batch(self, bodies: list[dict[str, object]]) -> str:
+        """Create a batch; the path by which it is asked about."""
+        raise NotImplementedError
+
+    def ended(self, path: str) -> bool:
+        """Whether it is over."""
+        raise NotImplementedError
+
+
+class Anthropic(Dialect):
+    """Breakpoints are marks on blocks; without any, nothing is written."""
+
+    headers, path = HEADERS, "/v1/messages"
+
+    def body(self, body: Neutral, marks: tuple[int, ...], lifetime: str, *, left_alone: bool) -> dict[str, object]:
+        assert not (left_alone and marks)
+        blocks: list[dict[str, object]] = [{"type": "text", "text": text} for text in texts(body)]
+        for place in marks:
+            blocks[place]["cache_control"] = {"type": "ephemeral", "ttl": lifetime}
+        shared = blocks[1:] if body.system else blocks
+        made: dict[str, object] = {"model": self.scene.model, "max_tokens": body.max_output_tokens}
+        if body.system:
+            made["system"] = blocks[:1]
+        made["messages"] = [{"role": "user", "content": [*shared, {"type": "text", "text": body.text}]}]
+        return made
+
+    def batch(self, bodies: list[dict[str, object]]) -> str:
+        requests = [{"custom_id": f"r{number}", "params": body} for number, body in enumerate(bodies)]
+        made = self.client.ask("POST", "/v1/messages/batches", {"requests": requests})
+        assert made.status == 200, made.body
+        return f"/v1/messages/batches/{made.json()['id']}"
+
+    def ended(self, path: str) -> bool:
+        return bool(self.client.ask("GET", path).json()["processing_status"] == "ended")
+
+
+class OpenAI(Dialect):
+    """Responses. Without a word every long prompt is written whole; explicit mode writes what a breakpoint ends."""
+
+    headers, path = OPENAI_HEADERS, "/v1/responses"
+
+    def body(self, body: Neutral, marks: tuple[int, ...], lifetime: str, *, left_alone: bool) -> dict[str, object]:
+        blocks: list[dict[str, object]] = [{"type": "input_text", "text": text} for text in texts(body)]
+        for place in marks:
+            blocks[place]["prompt_cache_breakpoint"] = {"mode": "explicit"}
+        shared = blocks[1:] if body.system else blocks
+        turns: list[object] = [{"role": "system", "content": blocks[:1]}] if body.system else []
+        turns.append({"role": "user", "content": [*shared, {"type": "input_text", "text": body.text}]})
+        made: dict[str, object] = {"model": self.scene.model, "max_output_tokens": OPENAI_OUTPUT_TOKENS, "input": turns}
+        if not left_alone:
+            made["prompt_cache_options"] = {"mode": "explicit"} | ({"ttl": lifetime} if marks else {})
+        return made
+
+    def batch(self, bodies: list[dict[str, object]]) -> str:
+        lines = [
+            {"custom_id": f"r{number}", "method": "POST", "url": self.path, "body": body}
+            for number, body in enumerate(bodies)
+        ]
+        file = self.client.upload("\n".join(map(json.dumps, lines)).encode())
+        assert file.status == 200, file.body
+        asked = {"input_file_id": file.json()["id"], "endpoint": self.path, "completion_window": "24h"}
+        made = self.client.ask("POST", "/v1/batches", asked)
+        assert made.status == 200, made.body
+        return f"/v1/batches/{made.json()['id']}"
+
+    def ended(self, path: str) -> bool:
+        status = self.client.ask("GET", path).json()["status"]
+        assert status != "failed", status
+        return bool(status == "completed")
+
+
+DIALECTS: dict[str, type[Dialect]] = {"anthropic": Anthropic, "openai": OpenAI}
 
 
 class Market:
     """One simulator, and what is bought there."""
 
     def __init__(self, scene: Scene) -> None:
-        options = WorldOptions(seed=11, start=START, turnaround=Turnaround.parse(scene.turnaround))
-        self.scene, self.client, self.batches = scene, InProcess(World(options)), 0
+        self.scene, self.dialect, self.batches = scene, DIALECTS[scene.provider](scene), 0
+        self.client = self.dialect.client
         self.began = self.now()
 
     def now(self) -> datetime:
@@ -223,16 +308,13 @@ class Market:
             return
         if self.scene.lane is Lane.REALTIME:
             for body in bodies:
-                assert self.client.ask("POST", "/v1/messages", body).status == 200
+                answered = self.client.ask("POST", self.dialect.path, body)
+                assert answered.status == 200, answered.body
                 self.client.advance(self.scene.spread.total_seconds() / 300)
             return
         self.batches += 1
-        requests = [{"custom_id": f"r{number}", "params": body} for number, body in enumerate(bodies)]
-        made = self.client.ask("POST", "/v1/messages/batches", {"requests": requests})
-        assert made.status == 200, made.body
-        while (
-            self.client.ask("GET", f"/v1/messages/batches/{made.json()['id']}").json()["processing_status"] != "ended"
-        ):
+        path = self.dialect.batch(bodies)
+        while not self.dialect.ended(path):
             self.client.advance(POLL.total_seconds())
 
     def paid(self) -> Paid:
@@ -245,19 +327,26 @@ class Market:
 
 
 def buy_plain(scene: Scene, _model: Model, _rates: Rates) -> Paid:
-    """No breakpoint anywhere."""
+    """No breakpoint anywhere, and nothing written."""
     market = Market(scene)
     for wave in scene.waves():
-        market.buy([params(scene.model, body, (), "") for body in wave])
+        market.buy([market.dialect.body(body, (), "", left_alone=False) for body in wave])
     return market.paid()
 
 
 def buy_everywhere(scene: Scene, _model: Model, _rates: Rates) -> Paid:
-    """A breakpoint after every shared text, all at once, as the manuals name it: an hour in batches, else five minutes."""
+    """A breakpoint after every shared text, all at once, as the manuals name it: an hour in batches, else five minutes.
+
+    OpenAI is left alone: it writes every long prompt by itself.
+    """
     market = Market(scene)
     lifetime = "1h" if scene.lane is Lane.BATCH else "5m"
+    alone = scene.provider == "openai"
     for wave in scene.waves():
-        market.buy([params(scene.model, body, tuple(range(len(texts(body))))[-4:], lifetime) for body in wave])
+        marks = [() if alone else tuple(range(len(texts(body))))[-4:] for body in wave]
+        market.buy(
+            [market.dialect.body(body, at, lifetime, left_alone=alone) for body, at in zip(wave, marks, strict=True)]
+        )
     return market.paid()
 
 
@@ -289,7 +378,7 @@ def buy_judged(scene: Scene, model: Model, rates: Rates) -> Paid:
         found = judge(told, terms)
         expected += Fraction(found.chosen, 10**9)
         why.append(found.why)
-        buy_wave(market, scene, wave, found)
+        buy_wave(market, wave, found)
         if found.lifetime == "1h":
             written.update(dict.fromkeys(found.marked(), market.now()))
     paid = market.paid()
@@ -297,7 +386,7 @@ def buy_judged(scene: Scene, model: Model, rates: Rates) -> Paid:
     return paid
 
 
-def buy_wave(market: Market, scene: Scene, wave: Wave, found: Judgement) -> None:
+def buy_wave(market: Market, wave: Wave, found: Judgement) -> None:
     """First those that warm, then the rest in the order that keeps prefixes together."""
     marks = marks_of(found)
     rank = ranks(wave.tally.counted().prefixes)
@@ -305,13 +394,16 @@ def buy_wave(market: Market, scene: Scene, wave: Wave, found: Judgement) -> None
     first = first_of_each(found, enumerate(wave.innermost))
     gone = {seq for part in first for seq in part}
     for part in (*first, [seq for seq in order if seq not in gone]):
-        market.buy([params(scene.model, wave.bodies[seq], marks[wave.innermost[seq]], found.lifetime) for seq in part])
+        alone = found.mode is CacheMode.ALONE
+        marked = [(wave.bodies[seq], marks[wave.innermost[seq]]) for seq in part]
+        market.buy([market.dialect.body(body, at, found.lifetime, left_alone=alone and not at) for body, at in marked])
 
 
 def bound(scene: Scene, model: Model, rates: Rates) -> Fraction:
-    """The most that any caching could save, with the simulator's own token counts: its bytes over 2.7, rounded up."""
+    """The most that any caching could save, with the simulator's own token counts."""
     wave = counted(
-        (body for bodies in scene.waves() for body in bodies), lambda text: math.ceil(len(text.encode()) / 2.7)
+        (body for bodies in scene.waves() for body in bodies),
+        lambda text: math.ceil(len(text.encode()) / BYTES_PER_TOKEN[scene.provider]),
     )
     sure = HitRate(share=Fraction(1), basis=HitBasis.MEASURED)
     cheapest = min(rates.writes, key=lambda name: rates.writes[name])
@@ -328,19 +420,29 @@ def bound(scene: Scene, model: Model, rates: Rates) -> Fraction:
     return Fraction(found.none - found.chosen, 10**9)
 
 
-def prices() -> Catalog:
-    """The packaged catalog."""
+def known(scene: Scene) -> tuple[Model, Rates]:
+    """What the packaged catalog knows of the scene's model and its prices."""
     folder = resources.files("lowtide.catalog")
-    return parse({name: folder.joinpath(name).read_bytes() for name in PACKAGED})[0]
+    catalog, problems = parse({name: folder.joinpath(name).read_bytes() for name in PACKAGED})
+    assert not problems, problems
+    model = catalog.model(scene.provider, scene.model)
+    if model is None:  # typed from the provider's page of 2026-11-21, until the price file has it
+        half = Decimal(1 if scene.lane is Lane.REALTIME else "0.5")
+        rates = Rates(plain=2 * half, writes={"30m": Decimal("2.5") * half}, read=Decimal("0.2") * half)
+        return Model(
+            provider="openai",
+            name=scene.model,
+            context_tokens=400_000,
+            output_tokens_max=128_000,
+            cache_minimum_tokens=1_024,
+        ), rates
+    return model, rates_of(catalog.sheet(scene.provider, scene.model, scene.lane, DAY))
 
 
 def measure(scene: Scene) -> dict[str, object]:
     """One world under every policy."""
     began = time.perf_counter()
-    catalog = prices()
-    model = catalog.model(scene.provider, scene.model)
-    assert model is not None
-    rates = rates_of(catalog.sheet(scene.provider, scene.model, scene.lane, DAY))
+    model, rates = known(scene)
     plain, everywhere, judged = (buy(scene, model, rates) for buy in (buy_plain, buy_everywhere, buy_judged))
     best = plain.dollars - bound(scene, model, rates)
     return {

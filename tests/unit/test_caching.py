@@ -298,8 +298,10 @@ def test_short_prompts_are_left_alone() -> None:
 
 def test_a_shared_beginning_gets_a_breakpoint_where_it_is_read() -> None:
     counted = one_prefix(200, 6_000, tail=500)
-    cold = terms(Lane.BATCH, provider="openai", rates=NEWER)
+    cold = replace(terms(Lane.BATCH, provider="openai", rates=NEWER), rounds_max=0)
     assert not judge(counted, cold).marked(), "nobody has measured that a batch of theirs reads what it wrote"
+    first = judge(counted, replace(cold, rounds_max=1, spread=timedelta(minutes=20)))
+    assert (first.lifetime, first.rounds) == ("30m", 1)
     found = judge(counted, terms(Lane.REALTIME, provider="openai", rates=NEWER))
     assert (found.mode, found.lifetime, found.marked()) == (CacheMode.EXPLICIT, "30m", frozenset({PrefixId("p")}))
     assert found.tokens.plain == 200 * 500

@@ -108,7 +108,7 @@ def everywhere_of(tree: Tree) -> Choice:
             return Choice(lifetime=lifetime, marks=_all_marks(tree), writes_tails=tails)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made for every node and way, where freezing takes half of the time
 class _Found:
     """The cost of a subtree in the prices' units, and its breakpoints."""
 
@@ -119,7 +119,7 @@ class _Found:
         return _Found(self.units + other.units, self.marks + other.marks)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ways:
     """The best of a subtree without any warmer in it, and with one or more (``None`` where that cannot be)."""
 
@@ -135,6 +135,9 @@ class _Ways:
 
     def best(self) -> _Found:
         return _least(self.calm, self.warmed)
+
+
+NO_WAYS: Final = _Ways(_Found(0))
 
 
 def _least(*ways: _Found | None) -> _Found:
@@ -170,6 +173,8 @@ class _Search:
         if not left or not tree.candidate(number):
             return without
         blend, writers, warming = self._paid(number, depth)
+        if blend == self.prices.written * ONE:
+            return without  # Nobody reads it: every token it covers would cost the most that a token can.
         own = _Found(open_tokens * ((node.requests - writers) * blend + writers * self.prices.written * ONE), (number,))
         more = extra + (open_tokens * (self.prices.written * ONE - blend) if warming else 0)
         inner = self._below(number, node.tokens, left - 1, more, depth + (not node.readable)).plus(own)
@@ -180,6 +185,8 @@ class _Search:
         return _Ways(without.calm, _least(without.warmed, _least(alone, inner.warmed)))
 
     def _below(self, number: int, above: int, left: int, extra: int, depth: int) -> _Ways:
+        if not self.tree.children[number]:
+            return NO_WAYS
         ways = [self.ways(child, above, left, extra, depth) for child in self.tree.children[number]]
         able = [at for at, way in enumerate(ways) if way.warmed]
         calm = _joined(way.calm for way in ways)

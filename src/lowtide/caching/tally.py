@@ -15,7 +15,7 @@ from lowtide.request import Neutral
 BOUNDARIES_MAX: Final = 32
 """Boundaries of one prompt that are counted; what comes after them is its tail."""
 
-PREFIXES_MAX: Final = 200_000
+PREFIXES_MAX: Final = 50_000
 """Prefixes of one run that are counted."""
 
 
@@ -166,7 +166,8 @@ def first_of_each(judgement: Judgement, requests: Iterable[tuple[int, PrefixId]]
         unwritten = next(depth for depth, above in enumerate(lines[name]) if written.get(above, depth + 1) > depth)
         turn = min(unwritten, judgement.rounds - 1)
         rounds[turn].append(seq)
-        written = dict.fromkeys(lines[name], turn) | written
+        for prefix in lines[name]:
+            written.setdefault(prefix, turn)
     return tuple(tuple(sorted(one)) for one in rounds if one)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm
 from typing import Final
 
@@ -186,7 +187,7 @@ class Tree:
             delay=self.terms.delay if warm and self.terms.lane is Lane.BATCH else timedelta(0),
             recovers=self.terms.lane is not Lane.BATCH,
         )
-        return int(base.share * ONE) * alive // ONE
+        return _in_ten_thousand(base.share) * alive // ONE
 
     def spread(self, number: int) -> timedelta:
         """How long the requests of this prefix take: a batch spreads them out; in real time they go one after another."""
@@ -294,6 +295,12 @@ class Tree:
         return _goes_on(self.nodes, self.children, number)
 
 
+@lru_cache(maxsize=100)
+def _in_ten_thousand(share: Fraction) -> int:
+    """Round down: a hit that is not expected is not counted on."""
+    return int(share * ONE)
+
+
 def _goes_on(nodes: Sequence[Prefix], children: Sequence[Sequence[int]], number: int) -> bool:
     below = children[number]
     if len(below) != 1:
@@ -302,6 +309,7 @@ def _goes_on(nodes: Sequence[Prefix], children: Sequence[Sequence[int]], number:
     return (one.requests, one.readable) == (next_one.requests, next_one.readable)
 
 
+@lru_cache(maxsize=10_000)
 def alive_share(
     requests: int, *, lifetime: timedelta, spread: timedelta, delay: timedelta = timedelta(0), recovers: bool = False
 ) -> int:
