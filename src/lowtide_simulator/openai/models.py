@@ -43,7 +43,6 @@ class Model:
     batch_cached_rate: bool = True
     """Whether cached tokens of a batch cost less than others: from GPT-5 on."""
     flex: bool = True
-    fast: bool = True
     structured_outputs: bool = True
     images: bool = True
     tokenizer: Tokenizer = Tokenizer.O200K
@@ -85,7 +84,7 @@ GPT_5: Final = ("minimal", "low", "medium", "high")
 GPT_5_1: Final = ("none", "low", "medium", "high")
 
 MODELS: Final[tuple[Model, ...]] = (
-    _newest("gpt-6.2-astra", D(2026, 11, 17), flex=False, fast=False),
+    _newest("gpt-6.2-astra", D(2026, 11, 17), flex=False),
     _newest("gpt-6.2-sol", D(2026, 11, 10), flex=False),
     _newest("gpt-6.1-sol", D(2026, 10, 20)),
     _newest("gpt-6.1-terra", D(2026, 10, 20)),
@@ -98,23 +97,23 @@ MODELS: Final[tuple[Model, ...]] = (
     Model(id="gpt-5.5", snapshot="gpt-5.5-2026-04-23", price="gpt-5.5", launched_on=D(2026, 4, 23), cache=CacheWrites.FREE),
     Model(id="gpt-5.4", snapshot="gpt-5.4-2026-03-05", price="gpt-5.4", launched_on=D(2026, 3, 5), cache=CacheWrites.FREE),
     _five(id="gpt-5.4-mini", snapshot="gpt-5.4-mini-2026-03-17", price="gpt-5.4-mini", launched_on=D(2026, 3, 17)),
-    _five(id="gpt-5.4-nano", snapshot="gpt-5.4-nano-2026-03-17", price="gpt-5.4-nano", launched_on=D(2026, 3, 17), fast=False),
+    _five(id="gpt-5.4-nano", snapshot="gpt-5.4-nano-2026-03-17", price="gpt-5.4-nano", launched_on=D(2026, 3, 17)),
     _five(id="gpt-5.2", snapshot="gpt-5.2-2025-12-11", price="gpt-5.2", launched_on=D(2025, 12, 11)),
     _five(id="gpt-5.1", snapshot="gpt-5.1-2025-11-13", price="gpt-5.1", launched_on=D(2025, 11, 13), shutdown_on=D(2027, 4, 1), efforts=GPT_5_1),
     _five(id="gpt-5", snapshot="gpt-5-2025-08-07", price="gpt-5", launched_on=D(2025, 8, 7), shutdown_on=DECEMBER, efforts=GPT_5),
     _five(id="gpt-5-mini", snapshot="gpt-5-mini-2025-08-07", price="gpt-5-mini", launched_on=D(2025, 8, 7), shutdown_on=DECEMBER, efforts=GPT_5),
-    _five(id="gpt-5-nano", snapshot="gpt-5-nano-2025-08-07", price="gpt-5-nano", launched_on=D(2025, 8, 7), shutdown_on=DECEMBER, efforts=GPT_5, fast=False),
+    _five(id="gpt-5-nano", snapshot="gpt-5-nano-2025-08-07", price="gpt-5-nano", launched_on=D(2025, 8, 7), shutdown_on=DECEMBER, efforts=GPT_5),
     _four(id="gpt-4.1", snapshot="gpt-4.1-2025-04-14", price="gpt-4.1", launched_on=D(2025, 4, 14), shutdown_on=JANUARY, context_tokens=1_047_576, output_tokens_max=32_768),
     _four(id="gpt-4.1-mini", snapshot="gpt-4.1-mini-2025-04-14", price="gpt-4.1-mini", launched_on=D(2025, 4, 14), shutdown_on=JANUARY, context_tokens=1_047_576, output_tokens_max=32_768),
     _four(id="gpt-4.1-nano", snapshot="gpt-4.1-nano-2025-04-14", price="gpt-4.1-nano", launched_on=D(2025, 4, 14), shutdown_on=OCTOBER, context_tokens=1_047_576, output_tokens_max=32_768),
     _four(id="gpt-4o", snapshot="gpt-4o-2024-08-06", price="gpt-4o", launched_on=D(2024, 5, 13), shutdown_on=JANUARY),
     _four(id="gpt-4o-mini", snapshot="gpt-4o-mini-2024-07-18", price="gpt-4o-mini", launched_on=D(2024, 7, 18), shutdown_on=JANUARY),
     _four(id="o3", snapshot="o3-2025-04-16", price="o3", launched_on=D(2025, 4, 16), shutdown_on=DECEMBER, flex=True, **REASONING_OLD),
-    _four(id="o4-mini", snapshot="o4-mini-2025-04-16", price="o4-mini", launched_on=D(2025, 4, 16), shutdown_on=OCTOBER, flex=True, fast=False, **REASONING_OLD),
-    _four(id="o3-mini", snapshot="o3-mini-2025-01-31", price="o3-mini", launched_on=D(2025, 1, 31), shutdown_on=OCTOBER, fast=False, **REASONING_OLD),
-    _four(id="gpt-4-turbo", snapshot="gpt-4-turbo-2024-04-09", price="gpt-4-turbo", launched_on=D(2024, 4, 9), shutdown_on=OCTOBER, output_tokens_max=4_096, cache=CacheWrites.NONE, fast=False, structured_outputs=False),
-    _four(id="gpt-4", snapshot="gpt-4-0613", price="gpt-4", launched_on=D(2023, 6, 13), shutdown_on=OCTOBER, context_tokens=8_192, output_tokens_max=8_192, cache=CacheWrites.NONE, fast=False, structured_outputs=False, images=False),
-    _four(id="gpt-3.5-turbo", snapshot="gpt-3.5-turbo-0125", price="gpt-3.5-turbo", launched_on=D(2024, 1, 25), shutdown_on=OCTOBER, context_tokens=16_385, output_tokens_max=4_096, cache=CacheWrites.NONE, fast=False, structured_outputs=False, images=False),
+    _four(id="o4-mini", snapshot="o4-mini-2025-04-16", price="o4-mini", launched_on=D(2025, 4, 16), shutdown_on=OCTOBER, flex=True, **REASONING_OLD),
+    _four(id="o3-mini", snapshot="o3-mini-2025-01-31", price="o3-mini", launched_on=D(2025, 1, 31), shutdown_on=OCTOBER, **REASONING_OLD),
+    _four(id="gpt-4-turbo", snapshot="gpt-4-turbo-2024-04-09", price="gpt-4-turbo", launched_on=D(2024, 4, 9), shutdown_on=OCTOBER, output_tokens_max=4_096, cache=CacheWrites.NONE, structured_outputs=False),
+    _four(id="gpt-4", snapshot="gpt-4-0613", price="gpt-4", launched_on=D(2023, 6, 13), shutdown_on=OCTOBER, context_tokens=8_192, output_tokens_max=8_192, cache=CacheWrites.NONE, structured_outputs=False, images=False),
+    _four(id="gpt-3.5-turbo", snapshot="gpt-3.5-turbo-0125", price="gpt-3.5-turbo", launched_on=D(2024, 1, 25), shutdown_on=OCTOBER, context_tokens=16_385, output_tokens_max=4_096, cache=CacheWrites.NONE, structured_outputs=False, images=False),
 )  # fmt: skip
 
 BY_NAME: Final[dict[str, Model]] = {name: m for m in MODELS for name in (m.id, m.snapshot, *m.aliases)}
