@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import batch
+import caching
 import deadlines
 import plan
 import startup
@@ -22,6 +23,7 @@ def main() -> None:
     results = {"machine": machine(), "startup": startup.run()}
     results["plan"] = plan.run([10_000, 100_000, *([1_000_000] if large else [])])
     results["batch"] = batch.run([10_000, 100_000, *([1_000_000] if large else [])])
+    results["caching"] = caching.run()
     results["deadlines"] = deadlines.run(100)
     load = Path("/proc/loadavg").read_text(encoding="ascii").split()[:3]
     results["machine"]["load_after"] = [float(text) for text in load]

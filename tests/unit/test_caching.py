@@ -243,6 +243,17 @@ def test_all_that_go_first_in_one_batch_write_what_they_share() -> None:
     assert first == (tuple(range(30)),)
 
 
+def test_what_is_written_by_every_first_request_is_counted_so_often() -> None:
+    """Ten requests read the system text alone, so it has a breakpoint; thirty first requests write it all the same."""
+    counted = parts(30, system=1_500, own=4_000, requests=8)
+    whole, *below = counted.prefixes
+    whole = replace(whole, requests=whole.requests + 10, ending=10)
+    found = judge(Counted(prefixes=(whole, *below), requests=whole.requests), SURE)
+    assert (len(found.marked()), found.rounds) == (31, 1)
+    assert found.tokens.written == 30 * 5_500
+    assert found.tokens.read == 30 * 7 * 5_500 + 10 * 1_500
+
+
 def test_a_second_round_writes_what_all_share_only_once() -> None:
     found = judge(parts(30, system=1_500, own=4_000, requests=8), replace(SURE, rounds_max=2))
     assert (len(found.marked()), found.rounds) == (31, 2)
