@@ -7,7 +7,7 @@ and no caching is one of them.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from lowtide.caching.terms import LIFETIMES, CacheMode, CacheStyle, Terms
 from lowtide.caching.tree import ONE, Choice, Prices, Tree
@@ -31,6 +31,7 @@ def choose(tree: Tree) -> Choice:
             return Choice(marks=_all_marks(tree), automatic=True)
         case CacheStyle.MARKED | CacheStyle.IMPLICIT:
             return _choose_marks(tree)
+    assert_never(terms.style)
 
 
 def _choose_marks(tree: Tree) -> Choice:
@@ -95,17 +96,19 @@ def _all_marks(tree: Tree) -> frozenset[int]:
 
 def everywhere_of(tree: Tree) -> Choice:
     """What one does who caches without arithmetic: every boundary marked, all sent at once, the lifetime the manuals name."""
-    match tree.terms.style:
+    style = tree.terms.style
+    match style:
         case CacheStyle.NONE:
             return Choice()
         case CacheStyle.AUTOMATIC:
             return choose(tree)
-        case CacheStyle.MARKED | CacheStyle.IMPLICIT as style:
+        case CacheStyle.MARKED | CacheStyle.IMPLICIT:
             known = sorted(tree.terms.rates.writes, key=LIFETIMES.__getitem__)
             long = tree.terms.lane is Lane.BATCH and style is CacheStyle.MARKED
             tails = style is CacheStyle.IMPLICIT
             lifetime = known[-1 if long else 0]
             return Choice(lifetime=lifetime, marks=_all_marks(tree), writes_tails=tails)
+    assert_never(style)
 
 
 @dataclass(slots=True)  # not frozen: made for every node and way, where freezing takes half of the time

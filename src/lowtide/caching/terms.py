@@ -189,9 +189,10 @@ class Terms:
 
     ``minimum_tokens`` is the shortest prefix that is cached, ``None`` when unknown. ``cold`` and ``warmed`` are the hit
     rates when all go at once, and when one request of each prefix goes first. ``rounds_max`` says how often there is time
-    to wait for that: a batch more each, in real time a first answer; 0 for never. ``spread`` is how long the requests take from first to last (a
-    batch: the turnaround that nine in ten keep), ``delay`` what passes between the end of a first batch and the creation
-    of the next. ``in_flight`` are the calls at once in real time: so many write before the first can be read.
+    to wait for that: a batch more each, in real time a first answer; 0 for never. ``spread`` is how long the requests take
+    from first to last (a batch: the turnaround that nine in ten keep), ``delay`` what passes between the end of a first
+    batch and the creation of the next. ``in_flight`` are the calls at once in real time: so many write before the first
+    can be read.
     ``warm_saving_min`` is what waiting for a first batch must save.
     """
 
