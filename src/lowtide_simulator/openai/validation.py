@@ -546,7 +546,7 @@ def _chat_tools(body: dict[str, Any]) -> None:
         if turn["role"] == "tool":
             if turn["tool_call_id"] not in open_calls:
                 message = (
-                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
+                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "  # codespell:ignore preceeding
                     "'tool_calls'."
                 )
                 raise Refusal(400, message, param=f"messages.[{index}].role")
