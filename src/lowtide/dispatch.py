@@ -65,7 +65,7 @@ class KnownBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCall:
-    """A real-time call under way. ``lost``: nobody waits for its reply any more. ``next_at``: when it is asked about."""
+    """A real-time call that this process does not wait for. ``lost``: nobody does. ``next_at``: when it is asked about."""
 
     ordinal: int
     state: CallState
@@ -78,8 +78,9 @@ class KnownCall:
 class KnownShard:
     """A shard that is not over, or not delivered, with its batches or its calls.
 
-    ``unstarted`` counts requests of a block of real-time calls that have neither a call nor an outcome; ``first`` says
-    that it is one request, tried alone because it is the first of its kind.
+    ``unstarted`` counts requests of a block of real-time calls that have neither a call nor an outcome, ``flying`` those
+    whose replies this process waits for; ``calls`` are the others, lost or queued. ``first`` says that it is one request,
+    tried alone because it is the first of its kind.
     """
 
     shard_id: ShardId
@@ -90,6 +91,7 @@ class KnownShard:
     batches: tuple[KnownBatch, ...] = ()
     calls: tuple[KnownCall, ...] = ()
     unstarted: int = 0
+    flying: int = 0
     first: bool = False
 
     @property
@@ -448,7 +450,7 @@ def _for_calls(run: KnownRun, shard: KnownShard) -> Iterator[Command]:
     queued = tuple(call.ordinal for call in shard.calls if call.state is CallState.QUEUED and not call.cancel_asked)
     if queued:
         yield RecallCalls(run_id=run.run_id, shard_id=shard.shard_id, ordinals=queued)
-    elif not shard.calls:
+    elif not shard.calls and not shard.flying:
         yield DropShard(run_id=run.run_id, shard_id=shard.shard_id)
 
 
@@ -463,10 +465,9 @@ def _flights(run: KnownRun, this: _Round) -> Iterator[Fly]:
         may_start = tuple(
             shard.shard_id for shard in found if starts and not _leaves(run, shard) and shard.unstarted > 0
         )
-        calls = [call for shard in found for call in shard.calls if not call.lost]
-        flying = any(call.state is CallState.SENDING for call in calls)
+        calls = [call for shard in found for call in shard.calls]
         asks = [this.due(call.next_at) for call in calls if call.state is CallState.QUEUED]
-        if may_start or flying or any(asks):
+        if may_start or any(shard.flying for shard in found) or any(asks):
             headroom = run.account.headroom
             more = starts and any(
                 lot.provider == provider

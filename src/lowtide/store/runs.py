@@ -232,24 +232,29 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
         )
     calls: dict[str, list[KnownCall]] = {}
     started: dict[str, int] = {}
-    for row in tx.execute(select(CALLS).where(CALLS.c.shard_id.in_(ids)).order_by(CALLS.c.shard_id, CALLS.c.ordinal)):
-        started[row.shard_id] = started.get(row.shard_id, 0) + 1
-        if row.state != CallState.DOUBTFUL:
-            calls.setdefault(row.shard_id, []).append(
+    in_flight: dict[str, int] = {}
+    query = select(CALLS.c.shard_id, CALLS.c.ordinal, CALLS.c.state, CALLS.c.cancel_asked, CALLS.c.next_at)
+    under_way = tx.execute(query.where(CALLS.c.shard_id.in_(ids)).order_by(CALLS.c.shard_id, CALLS.c.ordinal))
+    for shard_id, ordinal, state, cancel_asked, next_at in under_way:  # thousands of them: most need no object
+        started[shard_id] = started.get(shard_id, 0) + 1
+        if state == "sending" and (shard_id, ordinal) in flying:
+            in_flight[shard_id] = in_flight.get(shard_id, 0) + 1
+        elif state != "doubtful":
+            calls.setdefault(shard_id, []).append(
                 KnownCall(
-                    ordinal=row.ordinal,
-                    state=CallState(row.state),
-                    lost=row.state == CallState.SENDING and (row.shard_id, row.ordinal) not in flying,
-                    cancel_asked=row.cancel_asked,
-                    next_at=row.next_at,
+                    ordinal=ordinal,
+                    state=CallState(state),
+                    lost=state == "sending",
+                    cancel_asked=cancel_asked,
+                    next_at=next_at,
                 )
             )
     blocks = [row.shard_id for row in shard_rows if row.route != "batch"]
     called = select(CALLS.c.ordinal).where(
         CALLS.c.shard_id == ATTEMPTS.c.shard_id, CALLS.c.ordinal == ATTEMPTS.c.ordinal
     )
-    query = select(ATTEMPTS.c.shard_id, func.count()).where(ATTEMPTS.c.shard_id.in_(blocks), ~called.exists())
-    landed: dict[str, int] = dict(tx.execute(query.group_by(ATTEMPTS.c.shard_id)).all()) if blocks else {}
+    counted = select(ATTEMPTS.c.shard_id, func.count()).where(ATTEMPTS.c.shard_id.in_(blocks), ~called.exists())
+    landed: dict[str, int] = dict(tx.execute(counted.group_by(ATTEMPTS.c.shard_id)).all()) if blocks else {}
     return tuple(
         KnownShard(
             shard_id=ShardId(row.shard_id),
@@ -259,6 +264,7 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
             delivered=row.delivered_at is not None,
             batches=tuple(batches.get(row.shard_id, ())),
             calls=tuple(calls.get(row.shard_id, ())),
+            flying=in_flight.get(row.shard_id, 0),
             unstarted=(
                 0
                 if row.route == "batch"

@@ -39,8 +39,8 @@ from lowtide.worker.hands import Block, Flight, Hands, Ticket, pause, payer
 from lowtide.worker.sending import reserve_shard, wait_again
 from lowtide.worker.settling import landed_row, price, request_state
 
-START_MAX = 64  # calls whose intents are written at once
-LAND_MAX = 256  # replies that are settled at once
+START_MAX = 256  # calls whose intents are written at once
+LAND_MAX = 512  # replies that are settled at once
 LOST_IN_ROW_MAX = 20  # replies lost without one that came, before the run pauses
 NOT_FOUND_MAX = 8  # times that a response made in the background may be unknown before it is a doubt
 LOAD = frozenset({429, 503, 529})
