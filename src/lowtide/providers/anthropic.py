@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
-from math import ceil
 from typing import Annotated, Any, Final, Literal, TypeVar, assert_never
 from urllib.parse import quote
 
@@ -23,6 +21,7 @@ from lowtide.catalog import Lane
 from lowtide.pacing import Measure, Seen
 from lowtide.providers import ApiError, BatchLimits, BatchPage, BodyFacts, CallParts, Codec, Queued, ResultLine
 from lowtide.providers.anthropic_bodies import countable, encode_body, read_body
+from lowtide.providers.headers import http_date, retry_after, whole_number
 from lowtide.request import Endpoint, Neutral
 from lowtide.result import Billed, Canceled, Errored, Expired, Outcome, Refusal, Retry, Succeeded, refusal
 from lowtide.usage import Usage
@@ -215,7 +214,7 @@ class AnthropicCodec:
 
     def provider_time(self, headers: Mapping[str, str]) -> datetime | None:
         """Read the provider's own clock from a reply's ``date`` header, ``None`` when it gave none."""
-        return _http_date(headers.get("date", ""))
+        return http_date(headers.get("date", ""))
 
 
 # ---------------------------------------------------------------- answers
@@ -465,7 +464,7 @@ def read_error(*, status: int, headers: Mapping[str, str], body: bytes, now: dat
         code=code,
         message=message,
         refusal=FINAL_REFUSAL if spend_limit else meaning,
-        retry_after_seconds=_retry_after(headers, now),
+        retry_after_seconds=retry_after(headers, now),
         spend_limit=spend_limit,
         request_id=request_id or headers.get("request-id", ""),
     )
@@ -491,26 +490,6 @@ def _unreadable(headers: Mapping[str, str], body: bytes) -> ApiError:
     )
 
 
-def _retry_after(headers: Mapping[str, str], now: datetime | None) -> int | None:
-    """Read the seconds to wait, rounded up; ``None`` when the provider did not say or it cannot be read."""
-    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
-        text = headers.get(name, "").strip()
-        if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
-            return ceil(float(text) / per_second)
-    until = _http_date(headers.get("retry-after", ""))
-    if until is None or now is None:
-        return None
-    return max(0, ceil((until - now).total_seconds()))
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
-
-
 # ---------------------------------------------------------------- rate limits
 
 # platform.claude.com/docs/en/api/rate-limits, checked 2026-11-21. ``tokens-*`` repeats the tightest of the other two.
@@ -525,15 +504,11 @@ def read_rates(headers: Mapping[str, str]) -> tuple[Seen, ...]:
     """Read the rate limits that a reply tells; a measure that it does not tell is left out."""
     found: list[Seen] = []
     for measure, name in RATE_HEADERS.items():
-        limit, remaining = _number(headers.get(f"{name}-limit")), _number(headers.get(f"{name}-remaining"))
+        limit, remaining = whole_number(headers.get(f"{name}-limit")), whole_number(headers.get(f"{name}-remaining"))
         if limit is not None or remaining is not None:
             reset_at = _instant(headers.get(f"{name}-reset", ""))
             found.append(Seen(measure=measure, limit=limit, remaining=remaining, reset_at=reset_at))
     return tuple(found)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"\d{1,15}", text) else None
 
 
 def _instant(text: str) -> datetime | None:

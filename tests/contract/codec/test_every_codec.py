@@ -502,7 +502,8 @@ def test_the_key_goes_into_headers_and_nowhere_else(dialect: Dialect) -> None:
 def test_the_providers_clock_is_its_date_header(dialect: Dialect) -> None:
     found = dialect.codec.provider_time({"date": "Sat, 21 Nov 2026 10:00:00 GMT"})
     assert found == datetime(2026, 11, 21, 10, tzinfo=UTC)
-    assert dialect.codec.provider_time({}) is None
+    for odd in ({}, {"date": "1 Jan 99999999999999999999 00:00:00 GMT"}, {"date": "Fri, 31 Dec 9999 23:59:59 GMT"}):
+        assert dialect.codec.provider_time(odd) is None
 
 
 @every
