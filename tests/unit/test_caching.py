@@ -262,6 +262,22 @@ def test_a_second_round_writes_what_all_share_only_once() -> None:
     assert first == ((0,), tuple(range(1, 30)))
 
 
+def test_two_rounds_are_one_too_few_for_three_levels() -> None:
+    """What lies between is counted as written by the first request of each innermost prefix: never too few writes."""
+    counted = parts(2, system=40_000, own=3_000, requests=40)
+    whole, *below = (replace(prefix, ending=0) for prefix in counted.prefixes)
+    nodes = [
+        Prefix(id=PrefixId(f"{part.id}n{node}"), parent=part.id, tokens=46_000, requests=8, ending=8)
+        for part in below
+        for node in range(5)
+    ]
+    below = [replace(part, requests=44, ending=4) for part in below]
+    whole = replace(whole, requests=88)
+    found = judge(Counted(prefixes=(whole, *below, *nodes), requests=88), replace(SURE, rounds_max=2))
+    assert (len(found.marked()), found.rounds) == (13, 2)
+    assert found.tokens.written == 40_000 + 10 * 3_000 + 10 * 3_000
+
+
 def test_parts_are_not_cached_where_their_first_requests_write_too_much_for_them() -> None:
     """Fifty writes of a long system text for parts of 100 tokens: only one part goes along, with the text's own write."""
     found = judge(parts(50, system=12_000, own=100, requests=4), SURE)
