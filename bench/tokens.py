@@ -1,7 +1,7 @@
 """How far local token estimates err: median and 95 % error by family and kind of text, and over recorded traffic.
 
-Texts are the samples in tests/contract/samples (with exact counts) and, where present, ../shared/data/prompts and
-../shared/data/bpmn, counted exactly by the extra ``tokens``. Recorded bodies are judged against the usage that the
+Texts are the samples in tests/contract/samples (with exact counts) and, where present, ../shared/data/prompts,
+../shared/data/bpmn and ../shared/seeds, counted exactly by the extra ``tokens``. Recorded bodies are judged against the usage that the
 provider reported; bodies with images, documents or server tools are left out, as their length is not in their letters.
 
     python bench/tokens.py
@@ -104,6 +104,8 @@ def shared_texts() -> Iterator[tuple[str, str]]:
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
             said = json.loads(line)[key]
             yield kind, said if isinstance(said, str) else "\n".join(said)
+    for path in sorted((SHARED.parent / "seeds").glob("*.txt")):
+        yield "all notes, one of three Swedish", path.read_text(encoding="utf-8")
     for path in sorted((SHARED / "bpmn").glob("*.bpmn")):
         try:
             xml = path.read_text(encoding="utf-8")

@@ -20,8 +20,8 @@ ONE = 1_000_000  # ppm
 # What is taken for granted before an answer was seen, and how many answers it weighs as much as.
 LENGTH_VARIATION = 0.4  # variance of one length over the squared mean
 LENGTH_WEIGHT = 2.0
-DRIFT = 0.13  # how far the mean of a run lies from that of all runs: other inputs, another day, a model behind an alias
-DRIFT_WEIGHT = 10.0
+DRIFT = 0.14  # how far the mean of a run lies from that of all runs: other inputs, another day, a model behind an alias
+DRIFT_WEIGHT = 6.0
 RARE_SHARE = 0.15  # of one answer in so many as were seen: long ones that were not among them
 RARE_TIMES = 6  # how many times the mean those may be
 LOST_SHARE = 0.01  # requests that end without an answer, and so cost nothing
@@ -33,14 +33,15 @@ class Error:
     """How far a likely figure may be off, in millionths of it (standard deviations).
 
     ``own_ppm`` is one request's own, ``shared_ppm`` what all requests of the part have in common; ``common_ppm`` what they
-    have in common with every part of the same cause. ``freedom`` is how many observations the figures rest on, ``rare_ppm``
-    what may come on top because it is too rare to have been seen.
+    have in common with every part of the same cause. ``freedom`` is how many observations the first two rest on,
+    ``common_freedom`` how many the last; ``rare_ppm`` is what may come on top because it is too rare to have been seen.
     """
 
     own_ppm: int = 0
     shared_ppm: int = 0
     common_ppm: int = 0
     freedom: float = 1_000.0
+    common_freedom: float = 1_000.0
     rare_ppm: int = 0
 
 
@@ -71,7 +72,7 @@ class Losses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HitRate:
-    """The share of a cached prefix's tokens that is read from a cache, in thousandths: probably, and 95 times in 100.
+    """The share of a cached prefix's tokens that is read from a cache, in thousandths: probably, at least, at most.
 
     Unknown, it is anything: batches were seen with 30 % to 98 % (batch processing page, checked 2026-11-21).
     """
@@ -88,7 +89,7 @@ def output_error(history: OutputHistory, max_output_tokens: int) -> Error:
     seen = max(0, history.answers - history.runs)
     variation = (LENGTH_WEIGHT * LENGTH_VARIATION + seen * within) / (LENGTH_WEIGHT + seen)
     learned = variation / max(1, history.answers)
-    drift, freedom = 0.0, LENGTH_WEIGHT + seen
+    drift = 0.0
     if not history.same_run:
         between = (DRIFT_WEIGHT * DRIFT**2 + (history.runs - 1) * (history.drift_permille / 1_000) ** 2) / (
             DRIFT_WEIGHT + history.runs - 1
@@ -104,7 +105,8 @@ def output_error(history: OutputHistory, max_output_tokens: int) -> Error:
         own_ppm=_ppm(sqrt(variation)),
         shared_ppm=_ppm(sqrt(learned)),
         common_ppm=_ppm(sqrt(drift)),
-        freedom=freedom,
+        freedom=LENGTH_WEIGHT + seen,
+        common_freedom=DRIFT_WEIGHT + history.runs,
         rare_ppm=_ppm(max(0.0, rare) + min(cut, RARE_TIMES)),
     )
 
@@ -141,8 +143,8 @@ def cached_part(*, requests: int, plain: int, hits: HitRate, read_permille: int,
         likely=likely,
         ceiling=plain * max(read_permille, write_permille) // 1_000,
         basis=Basis.LEARNED,
-        # Between low and high lie 95 of 100, which are about four standard deviations.
-        error=Error(common_ppm=abs(worst - best) * ONE // (4 * max(1, likely))),
+        # Between low and high every rate is as likely as the next: their distance is root twelve standard deviations.
+        error=Error(common_ppm=abs(worst - best) * 2 * ONE // (7 * max(1, likely))),
         cause="cache",
     )
 
@@ -203,14 +205,15 @@ def _factors(parts: Sequence[Part], likely: int) -> tuple[int, int]:
     """Give how many times the likely sum its upper and its lower end are, in ppm."""
     if not likely:
         return ONE, ONE
-    common: dict[str, float] = {}
+    common: dict[str, tuple[float, float]] = {}
     terms: list[tuple[float, float]] = []  # variance over the squared sum, and what it rests on
     for part in parts:
         share = part.likely / likely
         own = (part.error.own_ppm / ONE) ** 2 / part.requests
         terms.append((share**2 * (own + (part.error.shared_ppm / ONE) ** 2), part.error.freedom))
-        common[part.cause] = common.get(part.cause, 0.0) + share * part.error.common_ppm / ONE
-    terms.extend((amount**2, DRIFT_WEIGHT + 1) for amount in common.values())
+        amount, freedom = common.get(part.cause, (0.0, part.error.common_freedom))
+        common[part.cause] = amount + share * part.error.common_ppm / ONE, min(freedom, part.error.common_freedom)
+    terms.extend((amount**2, freedom) for amount, freedom in common.values())
     variance = sum(term for term, _ in terms)
     if not variance:
         return ONE, ONE
