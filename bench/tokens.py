@@ -118,13 +118,18 @@ def shared_texts() -> Iterator[tuple[str, str]]:
 
 
 def recordings() -> Iterator[Recorded]:
-    """Give every recorded body whose length is in its letters, of the samples and of the larger corpus where present."""
+    """Give every recorded body whose length is in its letters, of the samples and of the larger corpus where present.
+
+    One that was recorded more than once, to the letter and with the same count, is given once.
+    """
+    given: set[tuple[str, int]] = set()
     sessions = [*SAMPLES.glob("*.json"), *(SHARED / "api" / "sessions").glob("*.json")]
     for session in sorted(sessions):
         content = json.loads(session.read_text(encoding="utf-8"))
         for number, exchange in enumerate(content["exchanges"]):
             found = read_exchange(f"{session.stem[:60]}-{number}", exchange)
-            if found is not None:
+            if found is not None and (found.text, found.tokens) not in given:
+                given.add((found.text, found.tokens))
                 yield found
 
 

@@ -162,7 +162,7 @@ def _times(weights: Weights, percent: int) -> Weights:
     return Weights(**{name: getattr(weights, name) * percent // 100 for name in Weights.__dataclass_fields__})
 
 
-# Claude has no local tokenizer. On 19 recorded bodies for models up to 4.6 the weights of cl100k as they are err by 7 % in
+# Claude has no local tokenizer. On 17 recorded bodies for models up to 4.6 the weights of cl100k as they are err by 7 % in
 # the median, on 5 of the newer family 1.3 times those (so says the token counting page too, checked 2026-11-21) by 5 %;
 # all of them in English, most of them short. Other scripts are taken to weigh the same: nothing recorded says so.
 WEIGHTS: dict[TokenizerFamily, Weights] = {
