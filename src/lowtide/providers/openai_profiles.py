@@ -96,7 +96,7 @@ GROQ: Final = Profile(
     ),
 )
 # Its batches carry no metadata, so a create whose reply was lost could not be found again: real time only.
-TOGETHER: Final = Profile(name="together", base_url="https://api.together.xyz")
+TOGETHER: Final = Profile(name="together", base_url="https://api.together.ai")
 # Everything else: llama.cpp, vLLM, proxies. Nothing is taken for granted but Chat Completions with usage.
 COMPATIBLE: Final = Profile(name="compatible")
 
