@@ -35,6 +35,7 @@ def made_up_sheets(draw: st.DrawFn) -> PriceSheet:
                 kind=kind,
                 prompt_tokens_over=over,
                 dollars_per_million=draw(amounts),
+                at_most=draw(st.none() | amounts),
                 effective_from=DAY,
                 effective_to=None,
                 recorded_on=None,
@@ -50,13 +51,15 @@ def made_up_sheets(draw: st.DrawFn) -> PriceSheet:
 
 @st.composite
 def packaged_sheets(draw: st.DrawFn) -> PriceSheet:
-    """Choose a real sheet with every kind of token priced, on a real day."""
+    """Choose a real sheet, on any lane that its model is sold on, on a real day."""
     model = draw(st.sampled_from([model for model in CATALOG.models if model.batch]))
-    last = model.retires_on or DAY
+    last = model.retires_on or date(2026, 12, 31)
     assert model.launched_on is not None
     first = max(model.launched_on, date(2025, 5, 22))
     day = draw(st.dates(first, max(first, date.fromordinal(last.toordinal() - 1))))
-    return CATALOG.sheet("anthropic", model.name, draw(st.sampled_from(Lane)), day)
+    return CATALOG.sheet(
+        model.provider, model.name, draw(st.sampled_from(CATALOG.lanes(model.provider, model.name, day))), day
+    )
 
 
 sheets = made_up_sheets() | packaged_sheets()

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # The files that lie beside this one, in the order in which `parse` wants them; the user's come after.
-PACKAGED = ("anthropic.toml",)
+PACKAGED = ("anthropic.toml", "openai.toml")
 
 # A dated snapshot of a model: claude-haiku-4-5-20251001, claude-sonnet-4@20250514, gpt-4o-2024-08-06.
 SNAPSHOT = re.compile(r"^(?P<name>.+?)(?:[-@]\d{8}|-\d{4}-\d{2}-\d{2})$")
@@ -80,6 +80,20 @@ class Catalog:
             sheet = self._sheets[key] = self._make_sheet(provider, model, lane, day)
         return sheet
 
+    def lanes(self, provider: str, model: str, day: date) -> tuple[Lane, ...]:
+        """Name the lanes on which a model (any of its names) has a price on a day, in the order of ``Lane``.
+
+        A lane that is not named is unknown, never free. Empty where the model is unknown or not sold then.
+        """
+        found: list[Lane] = []
+        for lane in Lane:
+            try:
+                self.sheet(provider, model, lane, day)
+            except PriceUnknown:
+                continue
+            found.append(lane)
+        return tuple(found)
+
     def rows(self, provider: str, model: str, *, day: date | None = None) -> tuple[Price, ...]:
         """Give the price rows of a model, of all days or of one, base tier first within each lane."""
         known = self.model(provider, model)
@@ -87,27 +101,36 @@ class Catalog:
             return ()
         rows = [row for lane in Lane for row in self._by_lane.get((provider, known.name, lane), ())]
         chosen = [row for lane in Lane for row in _in_force((r for r in rows if r.lane is lane), day)] if day else rows
-        kinds = list(TokenKind)
+        kinds, lanes = list(TokenKind), list(Lane)
         order = sorted(
-            chosen, key=lambda r: (r.lane != Lane.REALTIME, r.prompt_tokens_over, kinds.index(r.kind), r.effective_from)
+            chosen,
+            key=lambda r: (lanes.index(r.lane), r.prompt_tokens_over, kinds.index(r.kind), r.effective_from),
         )
         return tuple(order)
 
     def limit(self, provider: str, name: LimitName, day: date, *, tier: str = "", models: str = "") -> int | None:
-        """Give a limit in force on a day, or ``None`` when it is unknown. The later file wins."""
+        """Give a limit in force on a day, or ``None`` when it is unknown. The later file wins.
+
+        ``tier`` and ``models`` are matched as they stand: ``""`` asks for what holds for every tier, for all models. The
+        pool of a model is ``pool(provider, model)``.
+        """
         for row in reversed(self.limits):
             if (row.provider, row.name, row.tier, row.models) == (provider, name, tier, models) and row.holds_on(day):
                 return row.amount
         return None
 
     def pool(self, provider: str, model: str) -> str:
-        """Name the models that share limits with one."""
-        return f"{provider} {model}"
+        """Name the pool that a model (any of its names) shares its rate limits with: ask ``limit(..., models=pool)``.
+
+        A model of which no pool is known is a pool of its own, by its own name.
+        """
+        known = self.model(provider, model)
+        return model if known is None else known.pool or known.name
 
     def limit_of(self, provider: str, name: LimitName, model: str, day: date, *, tier: str = "") -> int | None:
-        """Give a limit of the pool that a model is counted in."""
-        assert model
-        return self.limit(provider, name, day, tier=tier)
+        """Give a limit as it holds for a model: of its pool, else of all models; ``None`` when neither is known."""
+        of_its_pool = self.limit(provider, name, day, tier=tier, models=self.pool(provider, model))
+        return self.limit(provider, name, day, tier=tier) if of_its_pool is None else of_its_pool
 
     def _make_sheet(self, provider: str, model: str, lane: Lane, day: date) -> PriceSheet:
         known = self.model(provider, model)

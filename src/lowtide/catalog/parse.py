@@ -1,8 +1,9 @@
 """Price files: TOML bytes become a ``Catalog`` and a list of everything that is wrong with them. Opens nothing.
 
 A file holds ``[[model]]``, ``[[price]]`` and ``[[limit]]`` tables. A price table may carry several kinds of token and
-becomes one row for each. Prices are dollars per million, dates are UTC days, ``effective_to`` is exclusive. The law: a
-row with a problem is left out and named; nothing is guessed, and no number passes through a float.
+becomes one row for each. Prices are dollars per million, dates are UTC days, ``effective_to`` is exclusive; ``at_most``
+says for a kind what its price can be at the most. The law: a row with a problem is left out and named; nothing is guessed,
+and no number passes through a float.
 
     [[price]]
     provider = "anthropic"
@@ -17,8 +18,8 @@ row with a problem is left out and named; nothing is guessed, and no number pass
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -27,9 +28,12 @@ import msgspec
 
 from lowtide.catalog import SNAPSHOT, Catalog
 from lowtide.catalog.rows import Lane, Limit, LimitName, Model, Price, TokenizerFamily, TokenKind
+from lowtide.catalog.sheet import WRITES
 from lowtide.errors import Problem
 
 SECTIONS = ("model", "price", "limit")
+CACHE_WRITES = WRITES[None]
+WINDOWS = (Lane.WINDOW_2H, Lane.WINDOW_8H)
 
 
 class _ModelTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -50,6 +54,7 @@ class _ModelTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     batch: bool = True
     sampling: bool = True
     us_factor: Decimal = Decimal(1)
+    pool: str = ""
     source: str = ""
     checked_on: date | None = None
 
@@ -70,6 +75,7 @@ class _PriceTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cache_write_12h: Decimal | None = None
     cache_read: Decimal | None = None
     web_search: Decimal | None = None
+    at_most: dict[TokenKind, Decimal] = {}
     source: str = ""
     recorded_on: date | None = None
     checked_on: date | None = None
@@ -122,8 +128,40 @@ def parse(files: Mapping[str, bytes]) -> tuple[Catalog, tuple[Problem, ...]]:
     for file, document in documents.items():
         _read_prices(reading, file, document.get("price", ()))
         _read_limits(reading, file, document.get("limit", ()))
-    catalog = Catalog(models=tuple(reading.models.values()), prices=tuple(reading.prices), limits=tuple(reading.limits))
+    models = _seen_from_prices(reading.models.values(), reading.prices)
+    catalog = Catalog(models=models, prices=tuple(reading.prices), limits=tuple(reading.limits))
     return catalog, tuple(reading.problems)
+
+
+def _seen_from_prices(models: Iterable[Model], prices: Sequence[Price]) -> tuple[Model, ...]:
+    """Fill in what a model's prices say of it: written twice, it could differ."""
+    inputs: dict[tuple[str, str], list[Price]] = defaultdict(list)
+    writes: dict[tuple[str, str], list[Price]] = defaultdict(list)
+    lanes: dict[tuple[str, str], set[Lane]] = defaultdict(set)
+    for row in prices:
+        key = (row.provider, row.model)
+        lanes[key].add(row.lane)
+        if row.kind is TokenKind.INPUT:
+            inputs[key].append(row)
+        elif row.kind in CACHE_WRITES:
+            writes[key].append(row)
+    seen: list[Model] = []
+    for model in models:
+        key = (model.provider, model.name)
+        dearer = any(
+            write.dearest > price.dollars_per_million
+            for write in writes[key]
+            for price in inputs[key]
+            if _beside(write, price)
+        )
+        windows = not lanes[key].isdisjoint(WINDOWS)
+        seen.append(replace(model, cache_write_priced=dearer, flex=Lane.FLEX in lanes[key], windows=windows))
+    return tuple(seen)
+
+
+def _beside(row: Price, other: Price) -> bool:
+    same = (row.lane, row.prompt_tokens_over) == (other.lane, other.prompt_tokens_over)
+    return same and _overlap(row, other)
 
 
 _Located = tuple[str, Any]  # where a table stands, and the table
@@ -159,7 +197,13 @@ def _document(reading: _Reading, file: str, content: bytes) -> dict[str, list[_L
 
 def _header_lines(text: str, section: str) -> list[int]:
     header = re.compile(rf"^\s*\[\[\s*{section}\s*\]\]", re.MULTILINE)
-    return [text.count("\n", 0, match.start(0) + len(match[0])) + 1 for match in header.finditer(text)]
+    lines: list[int] = []
+    line, read = 1, 0
+    for match in header.finditer(text):
+        line += text.count("\n", read, match.end())
+        read = match.end()
+        lines.append(line)
+    return lines
 
 
 def _tables(reading: _Reading, located: Sequence[_Located], shape: type[Table]) -> list[tuple[str, Table]]:
@@ -215,6 +259,7 @@ def _read_prices(reading: _Reading, file: str, located: Sequence[_Located]) -> N
                 source=table.source or file,
                 checked_on=table.checked_on,
                 file=file,
+                at_most=table.at_most.get(kind),
             )
             beside = periods[row.provider, row.model, row.lane, row.kind, row.prompt_tokens_over]
             if clash := next((other for other in beside if _overlap(row, other)), None):
@@ -244,6 +289,9 @@ def _price_fault(
     for kind, amount in amounts.items():
         if not amount.is_finite() or amount < 0:
             return (f"{kind} is {amount}", "write dollars per million, such as 0.25")
+    for kind, amount in table.at_most.items():
+        if kind not in amounts or not amount.is_finite() or amount < amounts[kind]:
+            return (f"at_most of {kind} is {amount}", "write the most that a price of this table can be")
     if table.prompt_tokens_over < 0:
         return (f"prompt_tokens_over is {table.prompt_tokens_over}", "write 0 for the base tier")
     return _period_fault(table.effective_from, table.effective_to)

@@ -10,10 +10,18 @@ from enum import StrEnum
 
 
 class Lane(StrEnum):
-    """How a request is bought: at once, or by a batch within a day."""
+    """How a request is bought. The first two are sold by many; the others where a model has prices on them.
+
+    ``WINDOW_2H`` and ``WINDOW_8H`` are OpenAI's background windows: one response, made within so many hours. ``FLEX`` is
+    real time that may be slow or refused, ``FAST`` is real time at a higher price (once called priority).
+    """
 
     REALTIME = "realtime"
     BATCH = "batch"
+    WINDOW_2H = "2h"
+    WINDOW_8H = "8h"
+    FLEX = "flex"
+    FAST = "fast"
 
 
 class TokenKind(StrEnum):
@@ -43,16 +51,21 @@ class LimitName(StrEnum):
     """What a provider limits. Bytes are decimal: 256 MB is 256,000,000."""
 
     BATCH_REQUESTS = "batch_requests"  # requests in one batch
-    BATCH_BYTES = "batch_bytes"  # bytes of one create body
+    BATCH_BYTES = "batch_bytes"  # bytes of one batch: its create body, or the file of its lines
     BATCH_EXPIRES_SECONDS = "batch_expires_seconds"  # from creation
-    RESULTS_KEPT_DAYS = "results_kept_days"  # from creation
+    RESULTS_KEPT_DAYS = "results_kept_days"  # from creation (Anthropic), from completion (OpenAI)
     BODY_BYTES = "body_bytes"  # bytes of one real-time body
+    FILE_BYTES = "file_bytes"  # bytes of one uploaded file of any purpose
+    FILE_UPLOADS_PER_MINUTE = "file_uploads_per_minute"
     BATCH_CALLS_PER_MINUTE = "batch_calls_per_minute"  # calls to all batch endpoints
+    BATCH_CREATES_PER_HOUR = "batch_creates_per_hour"  # calls that make a batch
     BATCH_REQUESTS_QUEUED = "batch_requests_queued"  # requests in all unfinished batches
+    BATCH_TOKENS_QUEUED = "batch_tokens_queued"  # prompt tokens in all unfinished batches of one model
+    COUNT_CALLS_PER_MINUTE = "count_calls_per_minute"  # calls that count tokens
     REQUESTS_PER_MINUTE = "requests_per_minute"
     INPUT_TOKENS_PER_MINUTE = "input_tokens_per_minute"  # cache reads not counted
     OUTPUT_TOKENS_PER_MINUTE = "output_tokens_per_minute"
-    TOKENS_PER_MINUTE = "tokens_per_minute"
+    TOKENS_PER_MINUTE = "tokens_per_minute"  # input, cached or not, and the output that was asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +76,8 @@ class Price:
     10,000). ``prompt_tokens_over`` is the tier: the row applies to a whole request whose prompt, cached tokens
     included, has more tokens than this; 0 is the base. Days are UTC; ``effective_to`` is the first day it no longer
     holds, ``None`` when no end is known. ``recorded_on`` is the day the row was written, ``checked_on`` the day its
-    source was read. ``file`` names the price file it stands in.
+    source was read. ``file`` names the price file it stands in. ``at_most`` is the most the price can be where its source
+    leaves something open (``None``: nothing is open): costs are counted at the price, ceilings at this.
     """
 
     provider: str
@@ -78,6 +92,12 @@ class Price:
     source: str
     checked_on: date | None
     file: str
+    at_most: Decimal | None = None
+
+    @property
+    def dearest(self) -> Decimal:
+        """The most it can be: what a ceiling counts with."""
+        return self.dollars_per_million if self.at_most is None else max(self.at_most, self.dollars_per_million)
 
     def holds_on(self, day: date) -> bool:
         """Say whether this price was in force on a day."""
@@ -94,7 +114,10 @@ class Model:
     ``context_beta_tokens`` is the larger window a beta sold for a time. ``batch_output_tokens_max`` is what a batch may
     ask for under a beta header, ``None`` when that is not known to differ. ``cache_minimum_tokens`` is the shortest
     prefix that is cached, ``None`` when unknown. ``us_factor`` multiplies every token price where the provider served
-    the request in the US because it was asked to.
+    the request in the US because it was asked to. ``pool`` names the models it shares its rate limits with.
+
+    The last three are no facts of their own but seen from its prices of any day (``parse``): ``cache_write_priced`` whether
+    a write into a cache costs more than plain input, ``flex`` and ``windows`` whether it was ever sold on those lanes.
     """
 
     provider: str
@@ -114,9 +137,13 @@ class Model:
     batch: bool = True
     sampling: bool = True
     us_factor: Decimal = Decimal(1)
+    pool: str = ""
     source: str = ""
     checked_on: date | None = None
     file: str = ""
+    cache_write_priced: bool = False
+    flex: bool = False
+    windows: bool = False
 
     @property
     def largest_context_tokens(self) -> int:

@@ -67,15 +67,18 @@ class PriceSheet:
     _scale: int = field(init=False, repr=False, compare=False)
     _world: tuple[Tier, ...] = field(init=False, repr=False, compare=False)  # highest tier first
     _us: tuple[Tier, ...] = field(init=False, repr=False, compare=False)
+    _dearest_world: tuple[Tier, ...] = field(init=False, repr=False, compare=False)  # with what is open at its most
+    _dearest_us: tuple[Tier, ...] = field(init=False, repr=False, compare=False)
     _bounds: dict[tuple[str | None, bool], tuple[Bound, ...]] = field(init=False, repr=False, compare=False)  # a memo
     _search: int | None = field(init=False, repr=False, compare=False)
     _unpriced: frozenset[TokenKind] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         tiers = _tiers(self.rows)
+        dearest = _tiers(self.rows, dearest=True)
         search = [row.dollars_per_million for row in self.rows if row.kind is TokenKind.WEB_SEARCH]
         factors = (Fraction(1), Fraction(self.us_factor))
-        exact = [Fraction(price) for _, prices in tiers for price in prices.values()]
+        exact = [Fraction(price) for _, prices in (*tiers, *dearest) for price in prices.values()]
         nanos = [price * factor * NANOS_PER_PRICE for price in exact for factor in factors]
         nanos += [Fraction(price) * NANOS_PER_PRICE for price in search]
         scale = lcm(*(amount.denominator for amount in nanos))
@@ -84,6 +87,8 @@ class PriceSheet:
             "_scale": scale,
             "_world": tuple(_compiled(over, prices, factors[0], scale) for over, prices in tiers),
             "_us": tuple(_compiled(over, prices, factors[1], scale) for over, prices in tiers),
+            "_dearest_world": tuple(_compiled(over, prices, factors[0], scale) for over, prices in dearest),
+            "_dearest_us": tuple(_compiled(over, prices, factors[1], scale) for over, prices in dearest),
             "_bounds": {},
             "_search": int(Fraction(search[0]) * NANOS_PER_PRICE * scale) if search else None,
             "_unpriced": frozenset(TOKEN_KINDS) - known,
@@ -140,6 +145,8 @@ class PriceSheet:
     ) -> Nanos:
         """Give the most that a request within these counts can be billed, in nano-dollars, rounded up.
 
+        Where the source of a price leaves something open, the most it can be (``Price.at_most``) is counted.
+
         Every input token at the dearest price it may meet, in any tier that so many tokens can reach, and all of the
         output. ``dearest_write`` is the dearest cache write its body may cause (``BodyFacts``): ``""`` for none,
         ``5m``, ``1h``, ``30m``, ``12h``; ``None`` means any that has a price. ``us_only`` is False only where the body
@@ -160,7 +167,7 @@ class PriceSheet:
             raise self._no_price(f"cache writes ({dearest_write})")
         # Only what may come is looked at: without a breakpoint nothing is written, though something may be read.
         inputs = [1 + TOKEN_KINDS.index(kind) for kind in (TokenKind.INPUT, TokenKind.CACHE_READ, *kinds)]
-        tables = (*self._world, *self._us) if us_only else self._world
+        tables = (*self._dearest_world, *self._dearest_us) if us_only else self._dearest_world
         bounds: list[Bound] = []
         for over, *_ in self._world:
             reached = [tier for tier in tables if tier[0] <= over]
@@ -175,6 +182,9 @@ class PriceSheet:
         """
         lines = [f"{self.provider} {self.model} {self.lane} us {_plain(self.us_factor)}"]
         lines += sorted(f"{row.kind} {row.prompt_tokens_over} {_plain(row.dollars_per_million)}" for row in self.rows)
+        lines += sorted(
+            f"{row.kind} {row.prompt_tokens_over} at most {_plain(row.at_most)}" for row in self.rows if row.at_most
+        )
         return sha256("\n".join(lines).encode()).hexdigest()
 
     def _tier(self, usage: Usage) -> Tier:
@@ -232,15 +242,22 @@ def _half_even(units: int, scale: int) -> Nanos:
     return Nanos(whole)
 
 
-def _tiers(rows: tuple[Price, ...]) -> list[tuple[int, dict[TokenKind, Decimal]]]:
-    """List tiers with all their token prices, highest first; the base is over -1, so that it takes an empty prompt."""
+def _tiers(rows: tuple[Price, ...], *, dearest: bool = False) -> list[tuple[int, dict[TokenKind, Decimal]]]:
+    """List tiers with all their token prices, highest first; the base is over -1, so that it takes an empty prompt.
+
+    ``dearest`` takes the most that a price can be where its source leaves something open.
+    """
     overs = sorted({row.prompt_tokens_over for row in rows if row.kind is not TokenKind.WEB_SEARCH})
     assert overs, "a sheet has at least one token price"
     assert overs[0] == 0, "a sheet has base prices"
     tiers: list[tuple[int, dict[TokenKind, Decimal]]] = []
     prices: dict[TokenKind, Decimal] = {}
     for over in overs:
-        own = {row.kind: row.dollars_per_million for row in rows if row.prompt_tokens_over == over}
+        own = {
+            row.kind: row.dearest if dearest else row.dollars_per_million
+            for row in rows
+            if row.prompt_tokens_over == over
+        }
         own.pop(TokenKind.WEB_SEARCH, None)
         prices = {**prices, **own}
         tiers.insert(0, (over or -1, prices))

@@ -69,6 +69,17 @@ def test_a_snapshot_has_the_digest_of_its_model_and_a_lane_has_its_own(catalog: 
     assert digest("claude-sonnet-5-5", Lane.BATCH) == digest("claude-sonnet-5-5", Lane.BATCH, date(2026, 10, 7))
 
 
+def test_a_lane_without_prices_is_unknown_and_not_named(catalog: Catalog) -> None:
+    assert list(Lane)[:2] == [Lane.REALTIME, Lane.BATCH]
+    assert catalog.lanes("anthropic", "claude-opus-5", TODAY) == (Lane.REALTIME, Lane.BATCH)
+    assert catalog.lanes("anthropic", "claude-3-opus", date(2024, 6, 1)) == (Lane.REALTIME,)
+    assert catalog.lanes("anthropic", "claude-opus-5", date(2026, 1, 1)) == ()
+    assert catalog.lanes("anthropic", "nothing", TODAY) == ()
+    for lane in (Lane.WINDOW_2H, Lane.WINDOW_8H, Lane.FLEX, Lane.FAST):
+        with pytest.raises(PriceUnknown, match=f"on the {lane} lane"):
+            catalog.sheet("anthropic", "claude-opus-5", lane, TODAY)
+
+
 def test_rows_show_all_days_or_one(catalog: Catalog) -> None:
     every = catalog.rows("anthropic", "claude-sonnet-5-5")
     now = catalog.rows("anthropic", "claude-sonnet-5-5", day=TODAY)
@@ -78,7 +89,8 @@ def test_rows_show_all_days_or_one(catalog: Catalog) -> None:
     lifetimes = (TokenKind.CACHE_WRITE_30M, TokenKind.CACHE_WRITE_12H)  # not sold by this provider
     assert [row.kind for row in now[:6]] == [kind for kind in TokenKind if kind not in lifetimes]
     assert catalog.rows("anthropic", "nothing") == ()
-    assert all(row.source.startswith("https://") and row.checked_on and row.recorded_on for row in catalog.prices)
+    sources = ("https://", "second-hand")
+    assert all(row.source.startswith(sources) and row.checked_on and row.recorded_on for row in catalog.prices)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +105,7 @@ def test_rows_show_all_days_or_one(catalog: Catalog) -> None:
         (LimitName.OUTPUT_TOKENS_PER_MINUTE, date(2025, 12, 22), "1", "sonnet-4.x", 8_000),
         (LimitName.INPUT_TOKENS_PER_MINUTE, TODAY, "start", "fable-5", 500_000),
         (LimitName.INPUT_TOKENS_PER_MINUTE, TODAY, "start", "haiku-5.5", None),
+        (LimitName.COUNT_CALLS_PER_MINUTE, TODAY, "scale", "", 8_000),
         (LimitName.BATCH_REQUESTS, date(2024, 10, 7), "", "", None),
     ],
 )
@@ -100,6 +113,74 @@ def test_limits_by_day_and_tier(
     catalog: Catalog, name: LimitName, day: date, tier: str, models: str, amount: int | None
 ) -> None:
     assert catalog.limit("anthropic", name, day, tier=tier, models=models) == amount
+
+
+@pytest.mark.parametrize(
+    ("name", "tier", "models", "amount"),
+    [
+        (LimitName.BATCH_REQUESTS, "", "", 50_000),
+        (LimitName.BATCH_BYTES, "", "", 200_000_000),
+        (LimitName.BATCH_CREATES_PER_HOUR, "", "", 2_000),
+        (LimitName.BATCH_EXPIRES_SECONDS, "", "", 86_400),
+        (LimitName.FILE_BYTES, "", "", 512_000_000),
+        (LimitName.BATCH_TOKENS_QUEUED, "5", "gpt-5.6-luna", 15_000_000_000),
+        (LimitName.BATCH_TOKENS_QUEUED, "1", "gpt-6-luna", 2_000_000),
+        (LimitName.BATCH_TOKENS_QUEUED, "2", "gpt-6-luna", None),
+        (LimitName.TOKENS_PER_MINUTE, "build", "gpt-6.2-astra", 1_000_000),
+        (LimitName.INPUT_TOKENS_PER_MINUTE, "1", "gpt-6-luna", None),
+    ],
+)
+def test_limits_of_openai(catalog: Catalog, name: LimitName, tier: str, models: str, amount: int | None) -> None:
+    assert catalog.limit("openai", name, TODAY, tier=tier, models=models) == amount
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "pool"),
+    [
+        ("anthropic", "claude-opus-4-8", "opus-4.x"),
+        ("anthropic", "claude-sonnet-4-5-20250929", "sonnet-4.x"),
+        ("anthropic", "claude-haiku-5-5-20261007", "claude-haiku-5-5"),
+        ("openai", "gpt-4o-2024-11-20", "gpt-4o"),
+        ("openai", "gpt-5.6", "gpt-5.6-sol"),
+        ("local", "llama", "llama"),
+    ],
+)
+def test_a_model_shares_its_limits_with_its_pool_or_with_none(
+    catalog: Catalog, provider: str, model: str, pool: str
+) -> None:
+    assert catalog.pool(provider, model) == pool
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "model", "tier", "amount"),
+    [
+        ("anthropic", LimitName.INPUT_TOKENS_PER_MINUTE, "claude-opus-4-8", "build", 5_000_000),
+        ("anthropic", LimitName.INPUT_TOKENS_PER_MINUTE, "claude-opus-5-5", "build", None),
+        ("anthropic", LimitName.INPUT_TOKENS_PER_MINUTE, "claude-opus-4-8", "", None),
+        ("anthropic", LimitName.BATCH_REQUESTS_QUEUED, "claude-opus-4-8", "build", 300_000),  # of all models
+        ("openai", LimitName.BATCH_TOKENS_QUEUED, "gpt-5.6-luna-2026-07-09", "3", 40_000_000),
+        ("openai", LimitName.BATCH_REQUESTS, "gpt-5.6-luna", "", 50_000),
+        ("local", LimitName.BATCH_REQUESTS, "llama", "", None),
+    ],
+)
+def test_a_limit_of_a_model_is_that_of_its_pool_else_that_of_all(
+    catalog: Catalog, provider: str, name: LimitName, model: str, tier: str, amount: int | None
+) -> None:
+    assert catalog.limit_of(provider, name, model, TODAY, tier=tier) == amount
+
+
+def test_every_pool_that_has_limits_is_the_pool_of_a_model(catalog: Catalog) -> None:
+    pools = {(model.provider, catalog.pool(model.provider, model.name)) for model in catalog.models}
+    limited = {(row.provider, row.models) for row in catalog.limits if row.models}
+    assert limited <= pools
+    sonnet = catalog.pool("anthropic", "claude-sonnet-4-6")
+    rates = (
+        LimitName.REQUESTS_PER_MINUTE,
+        LimitName.INPUT_TOKENS_PER_MINUTE,
+        LimitName.OUTPUT_TOKENS_PER_MINUTE,
+    )
+    found = [catalog.limit("anthropic", name, TODAY, tier="build", models=sonnet) for name in rates]
+    assert found == [5_000, 5_000_000, 1_000_000]
 
 
 def test_facts_of_models(catalog: Catalog) -> None:

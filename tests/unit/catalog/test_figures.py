@@ -34,7 +34,8 @@ def test_nodes_of_50k_in_and_3k_out_on_sonnet_4_5(catalog: Catalog, nodes: int, 
 
 def test_ten_runs_of_300_nodes_a_month_save_3510_dollars_a_year(catalog: Catalog) -> None:
     node = Usage(input_tokens=50_000, output_tokens=3_000)
-    standard, batch = (catalog.sheet(PROVIDER, "claude-sonnet-4-5", lane, DECEMBER_25).cost(node) for lane in Lane)
+    lanes = (Lane.REALTIME, Lane.BATCH)
+    standard, batch = (catalog.sheet(PROVIDER, "claude-sonnet-4-5", lane, DECEMBER_25).cost(node) for lane in lanes)
     assert (standard - batch) * 300 * 10 * 12 == 3_510
 
 

@@ -1,20 +1,15 @@
-"""The packaged prices against the package they were imported from: equal, but for a list of named corrections."""
+"""Claude's packaged prices against the package they were imported from: equal, but for a list of named corrections."""
 
-import importlib.util
-import sys
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from fractions import Fraction
-from pathlib import Path
 from types import ModuleType
 
 import genai_prices
 import pytest
 from genai_prices.data import providers
 
-from lowtide.catalog import Catalog, Lane, Price, TokenKind
+from lowtide.catalog import PACKAGED, Catalog, Lane, Price, TokenKind
 
-ROOT = Path(__file__).parents[3]
 TODAY = date(2026, 11, 22)
 PACKAGE_NAMES = {
     TokenKind.INPUT: "input_tokens",
@@ -28,16 +23,15 @@ MILLION = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def importer() -> Iterator[ModuleType]:
-    """Load the tool that writes the file; it is no part of the package."""
-    spec = importlib.util.spec_from_file_location("import_prices", ROOT / "tools" / "import_prices.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["import_prices"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["import_prices"]
+def claude(importer: ModuleType) -> ModuleType:
+    """Give what the importer knows of Claude."""
+    found: ModuleType = importer.price_anthropic
+    return found
+
+
+@pytest.fixture(scope="module")
+def prices(catalog: Catalog) -> tuple[Price, ...]:
+    return tuple(row for row in catalog.prices if row.provider == "anthropic")
 
 
 def package_price(row: Price, day: date) -> Fraction | None:
@@ -79,12 +73,15 @@ def differences(rows: tuple[Price, ...], day_of: dict[str, date]) -> set[tuple[s
     }
 
 
-def test_the_committed_file_is_what_the_importer_writes(importer: ModuleType) -> None:
-    assert importer.TARGET.read_text(encoding="utf-8") == importer.render()
+def test_the_committed_files_are_what_the_importer_writes(importer: ModuleType) -> None:
+    texts = importer.texts()
+    assert {path.name for path in texts} == set(PACKAGED)
+    for path, text in texts.items():
+        assert path.read_text(encoding="utf-8") == text
 
 
 def test_todays_prices_agree_with_the_package_on_both_lanes(catalog: Catalog) -> None:
-    sold = [model.name for model in catalog.models if model.sold_on(TODAY)]
+    sold = [model.name for model in catalog.models if model.provider == "anthropic" and model.sold_on(TODAY)]
     rows = tuple(row for name in sold for row in catalog.rows("anthropic", name, day=TODAY))
     assert len(sold) == 18
     assert len(rows) == 18 * 12 + 2 * 5  # Haiku 5.5 has a second tier
@@ -95,8 +92,8 @@ def test_todays_prices_agree_with_the_package_on_both_lanes(catalog: Catalog) ->
     assert len(missing) == 2 * 12
 
 
-def test_old_real_time_prices_agree_but_for_named_corrections(catalog: Catalog) -> None:
-    rows = tuple(row for row in catalog.prices if row.lane is Lane.REALTIME)
+def test_old_real_time_prices_agree_but_for_named_corrections(prices: tuple[Price, ...]) -> None:
+    rows = tuple(row for row in prices if row.lane is Lane.REALTIME)
     found = {row for row in differences(rows, {}) if not row[0].startswith("claude-mythos-5")}
     tokens = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
     sonnet_4_long = {("claude-sonnet-4", "realtime", kind, 200_000) for kind in tokens}
@@ -107,8 +104,10 @@ def test_old_real_time_prices_agree_but_for_named_corrections(catalog: Catalog) 
     assert found == sonnet_4_long | haiku_launch | sonnet_read
 
 
-def test_every_batch_price_is_half_of_the_real_time_price_of_its_days(catalog: Catalog) -> None:
-    halves = [row for row in catalog.prices if row.lane is Lane.BATCH and row.kind is not TokenKind.WEB_SEARCH]
+def test_every_batch_price_is_half_of_the_real_time_price_of_its_days(
+    catalog: Catalog, prices: tuple[Price, ...]
+) -> None:
+    halves = [row for row in prices if row.lane is Lane.BATCH and row.kind is not TokenKind.WEB_SEARCH]
     assert len(halves) > 150
     for row in halves:
         whole = catalog.sheet("anthropic", row.model, Lane.REALTIME, row.effective_from)
@@ -120,31 +119,33 @@ def test_every_batch_price_is_half_of_the_real_time_price_of_its_days(catalog: C
         assert prices == [2 * row.dollars_per_million], row
 
 
-def test_every_model_of_the_package_is_here_or_named_as_left_out(catalog: Catalog, importer: ModuleType) -> None:
+def test_every_model_of_the_package_is_here_or_named_as_left_out(catalog: Catalog, claude: ModuleType) -> None:
     package = next(provider for provider in providers if provider.id == "anthropic")
-    imported = {facts.like for facts in importer.MODELS}
+    imported = {facts.like for facts in claude.MODELS}
     assert {model.id for model in package.models} - imported == {"claude-v1"}
-    assert "claude-1" in importer.CORRECTIONS
-    assert {model.name for model in catalog.models} == {facts.name for facts in importer.MODELS}
+    assert "claude-1" in claude.CORRECTIONS
+    here = {model.name for model in catalog.models if model.provider == "anthropic"}
+    assert here == {facts.name for facts in claude.MODELS}
 
 
-def test_every_correction_that_is_used_has_its_reason_in_the_file(catalog: Catalog, importer: ModuleType) -> None:
+def test_every_correction_that_is_used_has_its_reason_in_the_file(
+    prices: tuple[Price, ...], claude: ModuleType
+) -> None:
     used = {
         name
-        for row in catalog.prices
+        for row in prices
         for name in row.source.rpartition("corrected: ")[2].removesuffix(")").split(", ")
         if "corrected: " in row.source
     }
-    assert used <= set(importer.CORRECTIONS)
+    assert used <= set(claude.CORRECTIONS)
     assert used >= {"batch-dated", "haiku-3-5-launch", "sonnet-4-long", "sonnet-5-5-read", "mythos-5"}
 
 
 def test_no_price_outlives_its_model(catalog: Catalog) -> None:
     for row in catalog.prices:
-        model = catalog.model("anthropic", row.model)
+        model = catalog.model(row.provider, row.model)
         assert model is not None
-        assert model.launched_on is not None
-        assert row.effective_from >= model.launched_on
+        assert model.launched_on is None or row.effective_from >= model.launched_on
         if model.retires_on is not None:
             assert row.effective_to is not None
             assert row.effective_to <= model.retires_on

@@ -8,6 +8,7 @@ import pytest
 from lowtide.catalog import Lane, TokenKind
 from lowtide.catalog.parse import parse
 from lowtide.errors import PriceUnknown
+from lowtide.usage import Usage
 
 LIMIT = '[[limit]]\nprovider = "a"\nname = "body_bytes"\namount = 1\neffective_from = 2026-01-02\n'
 MODEL = """
@@ -99,6 +100,50 @@ def test_a_later_file_may_give_an_alias_a_model_of_its_own() -> None:
         catalog.sheet("own", "tide-latest", Lane.BATCH, DAY)
 
 
+def test_a_server_of_ones_own_may_be_free_because_the_file_says_so() -> None:
+    local = MODEL.replace('"own"', '"local"') + PRICE.replace('"own"', '"local"').replace('"batch"', '"realtime"')
+    free = local.replace("input = 1", "input = 0").replace("output = 2.50", "output = 0")
+    catalog, found = parse({"own.toml": free.encode()})
+    assert found == ()
+    assert catalog.lanes("local", "tide", DAY) == (Lane.REALTIME,)
+    sheet = catalog.sheet("local", "tide", Lane.REALTIME, DAY)
+    assert sheet.cost_nanos(Usage(input_tokens=10**9, output_tokens=10**9)) == 0
+    assert sheet.ceiling_nanos(10**9, 10**9) == 0
+    with pytest.raises(PriceUnknown, match="cache_read"):  # what the file does not say is not free
+        sheet.cost_nanos(Usage(input_tokens=1, output_tokens=1, cache_read_tokens=1))
+    with pytest.raises(PriceUnknown, match="on the batch lane"):
+        catalog.sheet("local", "tide", Lane.BATCH, DAY)
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_any_lane_and_any_lifetime_of_a_cache_can_be_priced_by_a_user(lane: Lane) -> None:
+    own = PRICE.replace('"batch"', f'"{lane}"') + "cache_write_30m = 1.25\ncache_write_12h = 2.5\ncache_read = 0.1\n"
+    catalog, found = parse({"own.toml": (MODEL + own).encode()})
+    assert found == ()
+    assert catalog.lanes("own", "tide", DAY) == (lane,)
+    model = catalog.model("own", "tide")
+    assert model is not None
+    assert (model.flex, model.windows) == (lane is Lane.FLEX, lane in (Lane.WINDOW_2H, Lane.WINDOW_8H))
+    assert model.cache_write_priced
+
+
+@pytest.mark.parametrize(("write", "priced"), [("1", False), ("1.01", True), ("0", False)])
+def test_a_write_into_a_cache_is_priced_where_it_costs_more_than_plain_input(write: str, priced: bool) -> None:
+    catalog, _ = parse({"own.toml": (MODEL + PRICE + f"cache_write_30m = {write}\n").encode()})
+    assert [model.cache_write_priced for model in catalog.models] == [priced]
+
+
+def test_a_price_that_is_open_bounds_ceilings_and_not_costs() -> None:
+    open_price = PRICE + "at_most = { output = 4 }\n"
+    catalog, found = parse({"own.toml": (MODEL + open_price).encode()})
+    assert found == ()
+    sheet = catalog.sheet("own", "tide", Lane.BATCH, DAY)
+    assert {row.kind: row.at_most for row in sheet.rows} == {TokenKind.INPUT: None, TokenKind.OUTPUT: Decimal(4)}
+    assert sheet.cost_nanos(Usage(input_tokens=1_000, output_tokens=1_000)) == 3_500_000
+    assert sheet.likely_nanos(1_000, 1_000) == 3_500_000
+    assert sheet.ceiling_nanos(1_000, 1_000) == 5_000_000
+
+
 def test_limits_are_read_and_the_later_file_wins() -> None:
     limit = '[[limit]]\nprovider = "own"\nname = "batch_requests"\namount = 5\neffective_from = 2026-01-01\n'
     catalog, found = parse({"a": limit.encode(), "b": limit.replace("5", "7").encode()})
@@ -140,6 +185,10 @@ def test_limits_are_read_and_the_later_file_wins() -> None:
         ("[[prices]]\na = 1", "f0.toml: prices: no such section\n  hint: there are model, price, limit"),
         ("x = ", "f0.toml: not TOML: "),
         (LIMIT.replace("= 1\n", "= 0\n"), "limit 1: amount is 0"),
+        (MODEL + PRICE + "at_most = { output = 2 }", "price 1: at_most of output is 2"),
+        (MODEL + PRICE + "at_most = { cache_read = 2 }", "price 1: at_most of cache_read is 2"),
+        (MODEL + PRICE + "at_most = { output = nan }", "price 1: at_most of output is NaN"),
+        (MODEL + PRICE + "at_most = { tides = 2 }", "price 1: Invalid enum value"),
         (LIMIT + "effective_to = 2026-01-01", "limit 1: effective_to 2026-01-01 is not after"),
         (LIMIT.replace("body_bytes", "patience"), "limit 1: Invalid enum value"),
     ],

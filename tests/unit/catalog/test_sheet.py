@@ -1,5 +1,6 @@
 """One price sheet: exact arithmetic, unknown kinds, ceilings."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -188,6 +189,21 @@ def test_the_digest_is_of_prices_not_of_their_spelling_or_order() -> None:
     assert one.digest() != sheet(input="3", output="15.01").digest()
     assert one.digest() != sheet(input="3", output="15", us_factor="1.1").digest()
     assert one.digest() != sheet(input="3", output="15", output_over_1000="15").digest()
+
+
+def test_the_digest_knows_what_a_price_can_be_at_most() -> None:
+    plain = sheet(**FULL)
+    rows = tuple(replace(row, at_most=Decimal(9)) if row.kind is TokenKind.INPUT else row for row in plain.rows)
+    assert replace(plain, rows=rows).digest() != plain.digest()
+
+
+def test_what_is_open_counts_at_its_most_in_ceilings_of_its_tier_and_those_above() -> None:
+    tiered = sheet(input="1", output="5", input_over_1000="2")
+    rows = tuple(replace(row, at_most=Decimal(3)) if row.prompt_tokens_over == 0 else row for row in tiered.rows)
+    opened = replace(tiered, rows=rows)
+    assert opened.ceiling_nanos(1_000, 10) == 1_000 * 3_000 + 10 * 5_000  # 5 is more than what it can be at most
+    assert opened.ceiling_nanos(1_001, 10) == 1_001 * 3_000 + 10 * 5_000
+    assert opened.cost_nanos(tokens(1_001, 10)) == tiered.cost_nanos(tokens(1_001, 10))
 
 
 def test_the_digest_is_stable() -> None:
