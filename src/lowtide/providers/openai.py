@@ -23,7 +23,7 @@ from lowtide.providers import openai_batches as batches
 from lowtide.providers.headers import http_date
 from lowtide.providers.openai_bodies import OutputLimit, countable, encode_body, read_body, with_window
 from lowtide.providers.openai_errors import read_error, read_rates, unreadable
-from lowtide.providers.openai_profiles import OPENAI, Profile, lane_named
+from lowtide.providers.openai_profiles import OPENAI, Profile
 from lowtide.providers.openai_replies import attempt, read_message, read_response, read_result_line
 from lowtide.request import Endpoint, Neutral
 from lowtide.result import Outcome
@@ -35,9 +35,9 @@ MESSAGE_TIMEOUT_SECONDS: Final = 600
 PAGE_MAX: Final = 100
 SERVED: Final = {
     "default": Lane.REALTIME,
-    "flex": lane_named("flex"),
-    "priority": lane_named("fast"),
-    "fast": lane_named("fast"),
+    "flex": Lane.FLEX,
+    "priority": Lane.FAST,
+    "fast": Lane.FAST,
 }
 
 
@@ -120,7 +120,7 @@ class OpenAICodec:
         """
         tier = usage.service_tier
         served = SERVED.get(tier or "")
-        usual = served is Lane.REALTIME and asked in (Lane.BATCH, lane_named("2h"), lane_named("8h"))
+        usual = served is Lane.REALTIME and asked in (Lane.BATCH, Lane.WINDOW_2H, Lane.WINDOW_8H)
         if not self.profile.tiers or tier is None or served is asked or usual:
             return asked, ""
         if served is None:

@@ -16,7 +16,7 @@ import msgspec
 
 from lowtide.catalog import Lane
 from lowtide.providers import BodyFacts
-from lowtide.providers.openai_profiles import Profile, lane_named
+from lowtide.providers.openai_profiles import Profile
 from lowtide.request import Endpoint, Neutral
 
 # What the provider adds around our content, counted as content bytes. Generous, as it keeps the bound a bound; how far
@@ -42,9 +42,9 @@ COUNTED_FIELDS: Final = (
 )  # fmt: skip
 LANES: Final = {
     "default": Lane.REALTIME,
-    "flex": lane_named("flex"),
-    "fast": lane_named("fast"),
-    "priority": lane_named("fast"),
+    "flex": Lane.FLEX,
+    "fast": Lane.FAST,
+    "priority": Lane.FAST,
 }
 
 _ASCII: Final = bytes(range(128))
@@ -210,7 +210,7 @@ def _lanes(tier: object, profile: Profile) -> tuple[Lane, Lane]:
     if not profile.tiers:
         return Lane.REALTIME, Lane.REALTIME
     asked = LANES.get(tier) if isinstance(tier, str) else None
-    return (Lane.REALTIME, lane_named("fast")) if asked is None else (asked, asked)
+    return (Lane.REALTIME, Lane.FAST) if asked is None else (asked, asked)
 
 
 def _dearest_write(body: _Params, found: _Found, profile: Profile) -> str:

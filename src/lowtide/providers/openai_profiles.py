@@ -17,11 +17,6 @@ DAY_SECONDS: Final = 86_400
 EXPIRY_SECONDS: Final = 30 * DAY_SECONDS
 
 
-def lane_named(name: str) -> Lane:
-    """Give a lane by its name; real time while the catalog does not have it yet."""
-    return next((lane for lane in Lane if lane.value == name), Lane.REALTIME)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What one kind of server takes and says.
@@ -62,7 +57,7 @@ OPENAI: Final = Profile(
     tiers=True,
     cache_writes=True,
     counts_input=True,
-    windows=tuple(lane for lane in Lane if lane in ("2h", "8h")),
+    windows=(Lane.WINDOW_2H, Lane.WINDOW_8H),
     batch_limits=BatchLimits(
         requests_max=50_000,
         bytes_max=200_000_000,
