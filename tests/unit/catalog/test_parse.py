@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from lowtide.catalog import Lane, TokenKind
+from lowtide.catalog import Lane, LimitName, TokenKind
 from lowtide.catalog.parse import parse
 from lowtide.errors import PriceUnknown
 from lowtide.usage import Usage
@@ -142,6 +142,16 @@ def test_a_price_that_is_open_bounds_ceilings_and_not_costs() -> None:
     assert sheet.cost_nanos(Usage(input_tokens=1_000, output_tokens=1_000)) == 3_500_000
     assert sheet.likely_nanos(1_000, 1_000) == 3_500_000
     assert sheet.ceiling_nanos(1_000, 1_000) == 5_000_000
+
+
+def test_a_limit_of_a_pool_comes_before_that_of_all_models() -> None:
+    model = MODEL.replace('name = "tide"', 'name = "tide"\npool = "waters"')
+    limit = LIMIT.replace('"a"', '"own"')
+    pool = limit.replace("amount = 1", "amount = 2") + 'models = "waters"\n'
+    catalog, found = parse({"own.toml": (model + pool + limit).encode()})
+    assert found == ()
+    assert catalog.limit_of("own", LimitName.BODY_BYTES, "tide-latest", DAY) == 2
+    assert catalog.limit_of("own", LimitName.BODY_BYTES, "ebb", DAY) == 1
 
 
 def test_limits_are_read_and_the_later_file_wins() -> None:
