@@ -55,6 +55,11 @@ def waits(subject: Pacer, now: datetime, weight: Weight = CALL) -> float:
     return (at - now).total_seconds()
 
 
+def left(subject: Pacer, measure: Measure) -> float:
+    """What is believed to remain."""
+    return subject._limits[measure].level / 60_000_000
+
+
 # ---------------------------------------------------------------- limits that are known
 
 
@@ -127,6 +132,7 @@ def test_the_first_answer_tells_the_limits_and_what_is_in_flight_counts() -> Non
     subject = pacer()
     assert burst(subject, NOW) == 4
     subject.finished(CALL, USED, said(Measure.REQUESTS, 6, limit=60), NOW)
+    assert left(subject, Measure.REQUESTS) == 3
     # Six remain; three in flight may not be counted yet, three are the cushion, and the pace begins empty.
     assert waits(subject, NOW) == pytest.approx(1.0, abs=0.01)
     assert burst(subject, NOW + seconds(1)) == 1
@@ -249,6 +255,89 @@ def test_long_answers_do_not_stop_us_below_the_limit() -> None:
     assert started == pytest.approx(8 * 60, rel=0.02)
 
 
+def test_input_is_taken_at_the_start_and_corrected_at_the_end() -> None:
+    subject = pacer(input_tokens=60_000)
+    idle(subject, NOW, 50_000, Measure.INPUT_TOKENS, 60_000)
+    now = NOW + seconds(1)
+    waits(subject, now)
+    before = left(subject, Measure.INPUT_TOKENS)
+    for used in (1_500, 300):
+        subject.started(CALL, now)
+        held = before - left(subject, Measure.INPUT_TOKENS)
+        assert held == pytest.approx(1_000, abs=300)
+        remaining = said(Measure.INPUT_TOKENS, int(before - used) // 1_000 * 1_000, limit=60_000)
+        subject.finished(CALL, Usage(input_tokens=used, output_tokens=1), remaining, now)
+        assert before - left(subject, Measure.INPUT_TOKENS) == used
+        before = left(subject, Measure.INPUT_TOKENS)
+
+
+def test_output_is_taken_at_the_end_and_a_header_of_just_before_does_not_give_it_back() -> None:
+    subject = pacer(output_tokens=60_000)
+    idle(subject, NOW, 60_000, Measure.OUTPUT_TOKENS, 60_000)
+    now = NOW + seconds(60)
+    waits(subject, now)
+    assert left(subject, Measure.OUTPUT_TOKENS) == 60_000
+    long = Weight(input_tokens=1, output_tokens=20_000)
+    subject.started(long, now)
+    assert left(subject, Measure.OUTPUT_TOKENS) == 60_000
+    used = Usage(input_tokens=1, output_tokens=20_000)
+    subject.finished(long, used, said(Measure.OUTPUT_TOKENS, 60_000, limit=60_000), now)
+    assert left(subject, Measure.OUTPUT_TOKENS) == 40_000
+
+
+def test_a_full_limit_of_output_is_used_down_to_half_at_once() -> None:
+    subject = pacer(output_tokens=60_000)
+    idle(subject, NOW, 60_000, Measure.OUTPUT_TOKENS, 60_000)
+    call = Weight(input_tokens=1, output_tokens=1_000)
+    assert waits(subject, NOW, call) == 0, "though the pace has not begun"
+    assert burst(subject, NOW + seconds(60), call) == 30 + 10
+
+
+def test_output_that_is_still_being_written_is_left_room_for() -> None:
+    """Ten seconds' worth remains and answers take a minute: what is out may use it up, so no more go."""
+    subject = pacer(output_tokens=60_000)
+    call = Weight(input_tokens=1, output_tokens=1_000)
+    idle(subject, NOW, 60_000, Measure.OUTPUT_TOKENS, 60_000)
+    for number in range(50):
+        subject.started(call, NOW + seconds(number))
+    used = Usage(input_tokens=1, output_tokens=1_000)
+    for number in range(10):
+        now = NOW + seconds(60 + number)
+        subject.finished(call, used, said(Measure.OUTPUT_TOKENS, 10_000, limit=60_000), now)
+    assert left(subject, Measure.OUTPUT_TOKENS) == pytest.approx(9_000, abs=2_000)
+    assert waits(subject, now, call) > 0
+    few = pacer(output_tokens=60_000)
+    idle(few, NOW, 10_000, Measure.OUTPUT_TOKENS, 60_000)
+    assert waits(few, NOW + seconds(2), call) == 0
+
+
+def test_estimates_that_stray_need_more_room() -> None:
+    steady, straying = pacer(input_tokens=60_000), pacer(input_tokens=60_000)
+    for number in range(100):
+        now = NOW + seconds(10 * number)
+        for subject, used in ((steady, 1_000), (straying, 100 if number % 2 else 1_900)):
+            subject.started(CALL, now)
+            subject.finished(CALL, Usage(input_tokens=used, output_tokens=1), (), now)
+    now += seconds(600)
+    for subject in (steady, straying):
+        for _ in range(5):
+            subject.started(CALL, now)
+        subject._limits[Measure.INPUT_TOKENS].lower(5_000)
+    assert waits(steady, now) == 0
+    assert waits(straying, now) > 2
+
+
+def test_a_call_that_counted_less_does_not_hide_what_others_took() -> None:
+    subject = pacer(input_tokens=60_000)
+    idle(subject, NOW, 50_000, Measure.INPUT_TOKENS, 60_000)
+    waits(subject, NOW)
+    cached = Weight(input_tokens=10_000, output_tokens=1)
+    subject.started(cached, NOW)
+    usage = Usage(input_tokens=10_000, output_tokens=1, cache_read_tokens=10_000)
+    subject.finished(cached, usage, said(Measure.INPUT_TOKENS, 42_000, limit=60_000), NOW)
+    assert left(subject, Measure.INPUT_TOKENS) == 43_000
+
+
 # ---------------------------------------------------------------- others on the same key
 
 
@@ -277,9 +366,31 @@ def test_what_others_take_is_left_to_them(others: int) -> None:
 
 def test_what_others_took_is_forgotten_when_nothing_is_heard_any_more() -> None:
     subject, now, _ = drained(8, until=150)
+    learned = subject._limits[Measure.REQUESTS]
+    assert learned.drain == pytest.approx(480, rel=0.2)
     assert burst(subject, now + seconds(4)) <= 15, "of forty"
     end_all(subject, now + seconds(4))
-    assert burst(subject, now + seconds(300)) == 100
+    assert burst(subject, now + seconds(90)) == 100
+    assert learned.drain == 0
+
+
+def test_while_plenty_remains_it_is_used_whatever_others_take() -> None:
+    _, _, rate = drained(5, until=60)
+    assert rate == pytest.approx(10, abs=0.6)
+
+
+def test_what_one_header_has_told_is_not_taken_off_again_for_a_later_one() -> None:
+    """Others took two hundred; the next answer says so too, when as much has been refilled."""
+    subject = pacer(requests=600)
+    idle(subject, NOW, remaining=400)
+    waits(subject, NOW)
+    first = Weight(input_tokens=1, output_tokens=1)
+    subject.started(first, NOW)
+    idle(subject, NOW + seconds(1), remaining=200)
+    assert left(subject, Measure.REQUESTS) == pytest.approx(200, abs=12)
+    waits(subject, NOW + seconds(21))
+    subject.finished(first, USED, said(Measure.REQUESTS, 200), NOW + seconds(21))
+    assert left(subject, Measure.REQUESTS) == pytest.approx(400, abs=15)
 
 
 def test_a_late_header_from_before_changes_nothing() -> None:
@@ -326,12 +437,33 @@ def test_output_below_zero_is_seen_in_the_time_of_refilling() -> None:
 
 def test_a_time_to_wait_is_obeyed_and_spread_by_chance() -> None:
     for chance, expected in ((0.0, 30.0), (0.5, 30.75), (0.999, 31.5)):
-        subject = pacer(requests=600)
-        subject.started(CALL, NOW)
+        subject = pacer()
+        burst(subject, NOW)
         subject.refused(CALL, 30, NOW, chance)
-        assert waits(subject, NOW) >= expected - 0.001
-        assert waits(subject, NOW) <= expected + 4, "and the cushion is refilled at most"
-        assert subject.in_flight == 0
+        subject.refused(CALL, 1, NOW, chance)
+        assert waits(subject, NOW) == pytest.approx(expected, abs=0.01)
+        assert subject.in_flight == 2
+
+
+def test_a_refusal_by_a_known_limit_means_that_it_holds_this_call_by_then_and_no_more() -> None:
+    subject = pacer(requests=600)
+    idle(subject, NOW, remaining=599)
+    subject.started(CALL, NOW + seconds(60))
+    subject.refused(CALL, 30, NOW + seconds(60), 0.0)
+    assert left(subject, Measure.REQUESTS) == 1 - 300
+    assert waits(subject, NOW + seconds(60)) == pytest.approx(33, abs=0.1), "and the cushion is filled first"
+
+
+def test_a_second_round_of_refusals_in_a_row_halves_what_may_be_out() -> None:
+    subject = pacer(requests=60_000)
+    idle(subject, NOW, remaining=59_999, limit=60_000)
+    now, sizes = NOW + seconds(10), []
+    for _ in range(3):
+        sizes.append(burst(subject, now, most=100))
+        while subject.in_flight:
+            subject.refused(CALL, 1, now, 0.0, said(Measure.REQUESTS, 50_000, limit=60_000))
+        now += seconds(60)
+    assert sizes == [100, 100, 50]
 
 
 def test_a_limit_that_the_refusal_does_not_name_is_not_taken_for_empty() -> None:
