@@ -31,6 +31,8 @@ CHOICES_MAX: Final = 128  # of ``n`` (Chat Completions reference)
 # Models before these write into the cache for nothing and do not know ``prompt_cache_options``. A name we do not know is
 # taken for a new one, whose writes cost money.
 FREE_WRITES: Final = re.compile(r"(ft:)?(gpt-[34]|gpt-5(\.[0-5])?(?![\d.])|o\d|chatgpt-4|codex-|davinci|babbage)")
+# Models that refuse ``max_tokens`` in Chat, whoever serves them (a proxy may name their maker first).
+NEW_LIMIT: Final = re.compile(r"(.+/)?(gpt-([5-9]|\d\d)|o\d)")
 # Models that search by themselves, at a fee for each search.
 SEARCHING: Final = re.compile(r"-search-(preview|api)|deep-research")
 # Tools that run where the client runs: their use ends the answer.
@@ -75,7 +77,8 @@ def encode_body(model: str, body: Neutral, *, endpoint: Endpoint, profile: Profi
     if endpoint is Endpoint.RESPONSES:
         params |= {"max_output_tokens": body.max_output_tokens, "input": turns}
     else:
-        params |= {profile.limit_field: body.max_output_tokens, "messages": _plain(turns, cache)}
+        limit_field = "max_completion_tokens" if NEW_LIMIT.match(model) else profile.limit_field
+        params |= {limit_field: body.max_output_tokens, "messages": _plain(turns, cache)}
     if profile.tiers:
         params["service_tier"] = "default"
     if profile.cache_writes and not FREE_WRITES.match(model):

@@ -10,7 +10,7 @@ import pytest
 
 from lowtide.batch import BatchEvent, BatchView
 from lowtide.providers import ApiError, BatchPage, BodyFacts, CallParts, Codec, Queued, ResultLine
-from lowtide.providers.registry import codec_for
+from lowtide.providers.registry import PROTOCOLS, codec_for
 from lowtide.request import Endpoint, Neutral
 from lowtide.result import Errored, Succeeded
 from lowtide.testing import LoopbackTransport
@@ -18,21 +18,28 @@ from lowtide.transport import Upload
 from lowtide.wire import HttpCall, HttpReply
 from lowtide_simulator.app import create_app
 from lowtide_simulator.faults import ConnectionCut
-from lowtide_simulator.world import World
+from lowtide_simulator.openai.profiles import PROFILES
+from lowtide_simulator.openai.provider import OpenAIOptions
+from lowtide_simulator.world import World, WorldOptions
 
 
 @dataclass
 class Service:
-    """A world, and the codec's calls into it."""
+    """A world that speaks one profile, and the codec's calls into it."""
 
-    codec: Codec = field(
-        default_factory=lambda: codec_for(
-            "openai", protocol="openai", base_url="http://127.0.0.1", output_limit=lambda _: 9
-        )
-    )
-    world: World = field(default_factory=World)
+    profile: str = "openai"
+    late_seconds: float = 0.0
+    codec: Codec = field(init=False)
+    world: World = field(init=False)
 
     def __post_init__(self) -> None:
+        base_url, known = "http://127.0.0.1", lambda _model: 9
+        self.codec = codec_for(
+            self.profile, protocol="openai", profile=self.profile, base_url=base_url, output_limit=known
+        )
+        theirs = PROFILES["loose" if self.profile == "compatible" else self.profile]
+        options = OpenAIOptions(profile=theirs, output_file_late_seconds=self.late_seconds)
+        self.world = World(WorldOptions(openai=options))
         self.door = LoopbackTransport(create_app(self.world), cut=ConnectionCut)
 
     async def send(self, call: CallParts, upload: Upload | None = None) -> HttpReply:
@@ -129,14 +136,20 @@ def test_a_batch_of_neutral_bodies_is_uploaded_made_and_read() -> None:
     run(life())
 
 
-def test_a_line_that_fails_is_read_from_the_error_file() -> None:
+@pytest.mark.parametrize("late_seconds", [0.0, 1_000.0])
+@pytest.mark.parametrize("profile", ["openai", "azure", "groq"])
+def test_a_line_that_fails_is_read_from_the_error_file(profile: str, late_seconds: float) -> None:
+    """Also where the batch shows as completed before its files do, counts nothing, or leaves an empty error file."""
+
     async def life() -> None:
-        service = Service()
+        service = Service(profile, late_seconds)
         long = chat("x", max_completion_tokens=10_000_000)
         found = await service.batch([chat("one"), long, chat("two")], Endpoint.CHAT)
         lines = await service.results(found)
         assert [type(lines[f"s-{number}"].outcome) for number in range(3)] == [Succeeded, Errored, Succeeded]
         assert (found.counts.succeeded, found.counts.errored, len(found.results_paths)) == (2, 1, 2)
+        empty = await service.results(await service.batch([chat("one")], Endpoint.CHAT))
+        assert [type(line.outcome) for line in empty.values()] == [Succeeded]
 
     run(life())
 
@@ -173,6 +186,22 @@ def test_real_time_is_answered_counted_and_inside_its_bound(endpoint: Endpoint) 
             reply = await service.send(count)
             counted = codec.decode_count(status=reply.status, headers=reply.headers, body=reply.body)
             assert counted == found.usage.input_tokens
+
+    run(life())
+
+
+@pytest.mark.parametrize("profile", PROTOCOLS["openai"])
+def test_every_profile_answers_in_real_time(profile: str) -> None:
+    async def life() -> None:
+        service = Service(profile)
+        codec = service.codec
+        neutral = codec.encode(model="gpt-6-luna", body=Neutral(system="s", text="hej", max_output_tokens=30))
+        for params, endpoint in ((chat("hej"), Endpoint.CHAT), (neutral, codec.neutral_endpoint)):
+            reply = await service.send(codec.message_call(params, endpoint))
+            found = codec.decode_message(status=reply.status, headers=reply.headers, body=reply.body)
+            assert isinstance(found, Succeeded), found
+            assert found.usage.input_tokens > 0
+            assert found.usage.output_tokens <= 40
 
     run(life())
 

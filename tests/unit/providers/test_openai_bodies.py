@@ -178,6 +178,24 @@ def test_a_neutral_body_writes_into_no_cache_unasked(model: str, options: object
     assert written["service_tier"] == "default"
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("tiny", "max_tokens"),
+        ("gpt-oss-120b", "max_tokens"),
+        ("openai/gpt-4o", "max_tokens"),
+        ("gpt-6-luna", "max_completion_tokens"),
+        ("openai/gpt-5.4-mini", "max_completion_tokens"),
+        ("o3", "max_completion_tokens"),
+    ],
+)
+def test_the_limit_has_the_name_that_the_model_takes(model: str, name: str) -> None:
+    written = json.loads(
+        OpenAICodec(profile=COMPATIBLE).encode(model=model, body=Neutral(text="x", max_output_tokens=7))
+    )
+    assert {key: value for key, value in written.items() if key.startswith("max_")} == {name: 7}
+
+
 def test_a_lifetime_that_is_not_there_is_our_mistake() -> None:
     with pytest.raises(AssertionError):
         CODEC.encode(model="m", body=Neutral(text="x", max_output_tokens=1), cache="5m")
