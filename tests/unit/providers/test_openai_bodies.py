@@ -1,11 +1,13 @@
 """Bodies in OpenAI's dialect: what is counted, what bounds them, which lane and which cache they may cost."""
 
 import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
-from lowtide.catalog import Lane
+from lowtide.catalog import PACKAGED, Lane, TokenKind
+from lowtide.catalog.parse import parse
 from lowtide.providers import BodyFacts
 from lowtide.providers.openai import OpenAICodec
 from lowtide.providers.openai_profiles import COMPATIBLE
@@ -160,6 +162,16 @@ EXPLICIT = {"mode": "explicit"}
 )
 def test_models_since_5_6_write_into_the_cache_unless_told_not_to(more: dict[str, object], write: str) -> None:
     assert response(**more).dearest_write == write
+
+
+def test_the_catalog_prices_the_writes_of_those_models_and_of_no_others() -> None:
+    catalog, _ = parse({name: (files("lowtide.catalog") / name).read_bytes() for name in PACKAGED})
+    models = [model for model in catalog.models if model.provider == "openai"]
+    assert models
+    for model in models:
+        priced = {row.kind for row in catalog.rows("openai", model.name)} & {TokenKind.CACHE_WRITE_30M}
+        for name in (model.name, *model.aliases):
+            assert bool(response(model=name).dearest_write) == bool(priced), name
 
 
 def test_marks_are_counted_and_the_longest_lifetime_is_the_dearest() -> None:
