@@ -406,3 +406,48 @@ def test_a_loose_server_takes_anything_and_says_little() -> None:
     assert "service_tier" not in answer.json()
     assert not any(name.startswith("x-ratelimit") for name in answer.headers)
     assert set(answer.json()["usage"]) == {"prompt_tokens", "completion_tokens", "total_tokens"}
+
+
+def test_what_would_have_finished_after_the_cancel_did_not() -> None:
+    it = provider(cancel_seconds=600.0, cancel_finish_share=0.0)
+    name = create(it, rows(100))
+    it.advance(300)
+    done = get(it, name)["request_counts"]["completed"]
+    it.ask("POST", f"/v1/batches/{name}/cancel")
+    it.advance(590)
+    assert get(it, name)["status"] == "cancelling"
+    it.advance(20)
+    batch = get(it, name)
+    assert (batch["status"], batch["request_counts"]["completed"]) == ("cancelled", done)
+    assert 20 < done < 80
+
+
+def test_failures_show_in_the_counts_as_they_come() -> None:
+    it = provider()
+    name = create(it, [row(number, temperature=7) for number in range(40)])
+    it.advance(310)
+    counts = get(it, name)["request_counts"]
+    assert counts["completed"] == 0
+    assert 5 < counts["failed"] < 35
+
+
+def test_a_stuck_batch_expires_with_an_error_file_only_and_costs_nothing() -> None:
+    it = provider()
+    fault(it, "POST /v1/batches", "stuck")
+    name = create(it, rows(3))
+    it.advance(DAY - 1)
+    assert get(it, name)["request_counts"] == {"total": 3, "completed": 0, "failed": 0}
+    it.advance(2)
+    batch = get(it, name)
+    assert (batch["status"], batch["output_file_id"]) == ("expired", None)
+    assert [line["error"]["code"] for line in content(it, batch["error_file_id"])] == ["batch_expired"] * 3
+    assert it.ask("GET", "/_simulator/bill").json()["lines"] == 0
+
+
+def test_completed_with_only_an_error_file() -> None:
+    it = provider()
+    name = create(it, rows(2, temperature=7))
+    it.advance(DAY // 2)
+    batch = get(it, name)
+    assert (batch["status"], batch["output_file_id"]) == ("completed", None)
+    assert {line["response"]["status_code"] for line in content(it, batch["error_file_id"])} == {400}

@@ -417,3 +417,19 @@ def test_a_spent_quota_never_lifts_and_a_storm_does() -> None:
     assert [answer.status for answer in answers] == [429] * 5 + [200]
     assert (answers[0].headers["retry-after"], error(answers[0])[1]) == ("2", "rate_limit_exceeded")
     assert len(bill(it)) == 1
+
+
+def test_tokens_are_counted_by_one_rule() -> None:
+    it = provider()
+
+    def counted(content: Any) -> int:
+        body = {**BODY, "messages": [{"role": "user", "content": content}]}
+        return int(it.ask("POST", CHAT, body).json()["usage"]["prompt_tokens"])
+
+    assert counted("12345678") == 3 + 3 + 2, "3 a request, 3 a message, a token for 4 bytes"
+    assert counted("123456789") == 3 + 3 + 3
+    assert counted([{"type": "text", "text": "12345678"}] * 2) == 3 + 3 + 2 + 2
+    assert counted("ж" * 4) == 3 + 3 + 2
+    low = {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}}
+    assert counted([low]) == 3 + 3 + 85
+    assert counted([{"type": "image_url", "image_url": "https://example.org/a.png"}]) == 3 + 3 + 1_536
