@@ -28,9 +28,11 @@ SCHEMA_BYTES: Final = 160
 
 CHOICES_MAX: Final = 128  # of ``n`` (Chat Completions reference)
 
-# Models before these write into the cache for nothing and do not know ``prompt_cache_options``. A name we do not know is
-# taken for a new one, whose writes cost money.
+# Models that write into the cache for nothing, and those that know ``prompt_cache_options`` because their writes cost money.
+# Of a name in neither (a deployment's, a model of tomorrow) both must be feared: its writes are reserved for, and an option
+# that it may refuse is not written.
 FREE_WRITES: Final = re.compile(r"(ft:)?(gpt-[34]|gpt-5(\.[0-5])?(?![\d.])|o\d|chatgpt-4|codex-|davinci|babbage)")
+PAID_WRITES: Final = re.compile(r"(ft:)?gpt-(5\.([6-9]|\d\d)|[6-9]|\d\d)(?!\d)")
 # Models that refuse ``max_tokens`` in Chat, whoever serves them (a proxy may name their maker first).
 NEW_LIMIT: Final = re.compile(r"(.+/)?(gpt-([5-9]|\d\d)|o\d)")
 # Models that search by themselves, at a fee for each search.
@@ -81,7 +83,7 @@ def encode_body(model: str, body: Neutral, *, endpoint: Endpoint, profile: Profi
         params |= {limit_field: body.max_output_tokens, "messages": _plain(turns, cache)}
     if profile.tiers:
         params["service_tier"] = "default"
-    if profile.cache_writes and not FREE_WRITES.match(model):
+    if profile.cache_writes and PAID_WRITES.match(model):
         params["prompt_cache_options"] = {"mode": "explicit"} | ({"ttl": cache} if cache else {})
     return _encode(params)
 

@@ -56,6 +56,7 @@ class Dialect:
     """What one provider, on one endpoint, is told and tells."""
 
     name: str
+    model: str
     codec: Codec
     endpoint: Endpoint
     cheap, long = "", ""  # the cache lifetimes it has
@@ -96,7 +97,7 @@ class Dialect:
 
 
 class AnthropicDialect(Dialect):
-    name = "anthropic"
+    name, model = "anthropic", "claude-haiku-5-5"
     endpoint = Endpoint.MESSAGES
     cheap, long = "5m", "1h"
     free_refusals = ("invalid_request_error",)
@@ -246,6 +247,7 @@ REFUSALS = [
 
 
 class OpenAIDialect(Dialect):
+    model = "gpt-6-luna"
     cheap, long = "30m", "12h"
     free_refusals = ("context_length_exceeded", "invalid_request_error")
     refusals = REFUSALS

@@ -81,12 +81,12 @@ def texts_of(written: dict[str, Any]) -> list[str]:
 @given(body=neutrals)
 def test_a_written_body_is_read_with_its_bytes_and_its_limit(dialect: Dialect, body: Neutral) -> None:
     codec = dialect.codec
-    params = codec.encode(model="m-1", body=body)
-    assert params == codec.encode(model="m-1", body=body)
+    params = codec.encode(model=dialect.model, body=body)
+    assert params == codec.encode(model=dialect.model, body=body)
     facts = codec.read_body(params, codec.neutral_endpoint)
     assert isinstance(facts, BodyFacts)
     whole = (body.system + "".join(body.shared) + body.text).encode()
-    assert (facts.model, facts.max_output_tokens) == ("m-1", body.max_output_tokens)
+    assert (facts.model, facts.max_output_tokens) == (dialect.model, body.max_output_tokens)
     assert facts.non_ascii_bytes == sum(byte > 127 for byte in whole)
     assert len(whole) < facts.content_bytes <= len(whole) + 128
     assert (facts.images, facts.input_unbounded, facts.cache_breakpoints) == (0, False, 0)
@@ -103,7 +103,7 @@ def test_a_cache_is_marked_where_the_shared_blocks_end(dialect: Dialect) -> None
             Neutral(system="sys", shared=("one", "two"), text="own", max_output_tokens=9),
             Neutral(system="sys", text="own", max_output_tokens=9),
         ):
-            params = codec.encode(model="m-1", body=body, cache=cache)
+            params = codec.encode(model=dialect.model, body=body, cache=cache)
             facts = codec.read_body(params, codec.neutral_endpoint)
             assert isinstance(facts, BodyFacts)
             assert facts.cache_breakpoints == 1

@@ -172,6 +172,8 @@ def test_the_catalog_prices_the_writes_of_those_models_and_of_no_others() -> Non
         priced = {row.kind for row in catalog.rows("openai", model.name)} & {TokenKind.CACHE_WRITE_30M}
         for name in (model.name, *model.aliases):
             assert bool(response(model=name).dearest_write) == bool(priced), name
+            written = json.loads(CODEC.encode(model=name, body=Neutral(text="x", max_output_tokens=1)))
+            assert ("prompt_cache_options" in written) == bool(priced), name
 
 
 def test_marks_are_counted_and_the_longest_lifetime_is_the_dearest() -> None:
@@ -183,7 +185,19 @@ def test_marks_are_counted_and_the_longest_lifetime_is_the_dearest() -> None:
     assert (found.cache_breakpoints, found.dearest_write) == (1, "30m")
 
 
-@pytest.mark.parametrize(("model", "options"), [("gpt-6-luna", EXPLICIT), ("gpt-5.5", None), ("gpt-4o", None)])
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("gpt-6-luna", EXPLICIT),
+        ("gpt-5.6-sol", EXPLICIT),
+        ("gpt-5.10", EXPLICIT),
+        ("gpt-10", EXPLICIT),
+        ("gpt-5.5", None),
+        ("gpt-5", None),
+        ("gpt-4o", None),
+        ("a-deployment", None),
+    ],
+)
 def test_a_neutral_body_writes_into_no_cache_unasked(model: str, options: object) -> None:
     written = json.loads(CODEC.encode(model=model, body=Neutral(text="x", max_output_tokens=1)))
     assert written.get("prompt_cache_options") == options
