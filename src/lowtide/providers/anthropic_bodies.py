@@ -41,17 +41,18 @@ _ASCII: Final = bytes(range(128))
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def encode_body(model: str, body: Neutral, *, cache: str) -> bytes:
+def encode_body(model: str, body: Neutral, *, cache: str, cache_at: tuple[int, ...] = ()) -> bytes:
     """Write a neutral body: shared blocks first, then what only this request says. Empty blocks are not written.
 
-    With ``cache`` (``5m`` or ``1h``) the last shared block (without any, the system text) ends a prefix for that cache.
+    With ``cache`` (``5m`` or ``1h``) the texts at these places end prefixes for that cache, see ``Codec.encode``.
     """
     shared = [_text(block) for block in body.shared if block]
     own = [_text(body.text)] if body.text or not shared else []
     system = [_text(body.system)] if body.system else []
-    prefix = shared or system
-    if cache and prefix:
-        prefix[-1]["cache_control"] = {"type": "ephemeral", "ttl": cache}
+    if cache:
+        prefix = system + shared
+        for text in [prefix[place] for place in cache_at] or prefix[-1:]:
+            text["cache_control"] = {"type": "ephemeral", "ttl": cache}
     params: dict[str, Any] = {"model": model, "max_tokens": body.max_output_tokens}
     if system:
         params["system"] = system
@@ -60,7 +61,16 @@ def encode_body(model: str, body: Neutral, *, cache: str) -> bytes:
 
 
 # What the token counter takes of a body (token counting page, checked 2026-11-21); anything else it refuses.
-COUNTED_FIELDS: Final = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "mcp_servers")
+COUNTED_FIELDS: Final = (
+    "model",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "mcp_servers",
+)
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
