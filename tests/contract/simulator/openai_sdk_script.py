@@ -626,12 +626,12 @@ def step_errors():
     fault(on="POST /v1/chat/completions", fault="spend_cap_429")
     spent = raises(openai.RateLimitError, ask())
     assert (spent.code, spent.type) == ("insufficient_quota", "insufficient_quota")
-    fault(on="POST /v1/chat/completions", fault="status", status=500)
+    fault(on="POST /v1/chat/completions", fault="status", status=500, retry_after=0.05)
     assert client(max_retries=1).chat.completions.create(model=MODEL, max_completion_tokens=10, messages=HELLO).id
-    fault(on="POST /v1/chat/completions", fault="status", status=429, retry_after=1)
+    fault(on="POST /v1/chat/completions", fault="status", status=429, retry_after=0.3)
     began = time.monotonic()
     assert client(max_retries=1).chat.completions.create(model=MODEL, max_completion_tokens=10, messages=HELLO).id
-    assert time.monotonic() - began > 0.9, "the SDK obeys retry-after"
+    assert time.monotonic() - began > 0.28, "the SDK obeys retry-after"
 
 
 def step_refusals():
@@ -666,7 +666,7 @@ def step_webhooks():
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     admin("POST", "/webhooks", {"url": f"http://127.0.0.1:{server.server_port}/hook", "secret": SECRET})
     batch = submit(lines(1))
     for _ in range(20):
