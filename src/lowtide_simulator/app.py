@@ -58,8 +58,8 @@ def is_anthropic(request: Request) -> bool:
 
 
 def theirs(path: str, endpoint: Endpoint, method: str) -> Route:
-    """A route of OpenAI's."""
-    return Route(path, door(endpoint, OPENAI), methods=[method])
+    """A route of OpenAI's; Anthropic's clients find nothing there."""
+    return Route(path, either(not_found, endpoint), methods=[method])
 
 
 OPENAI_ROUTES: Final = [

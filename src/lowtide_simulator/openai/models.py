@@ -8,9 +8,10 @@ in that sheet, and therefore our choice: launch days (from the models' own names
 and output limits (400,000 and 128,000 for GPT-5, 1,050,000 from 5.4 on).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from lowtide_simulator.clock import Instant, to_datetime
@@ -117,6 +118,12 @@ MODELS: Final[tuple[Model, ...]] = (
 )  # fmt: skip
 
 BY_NAME: Final[dict[str, Model]] = {name: m for m in MODELS for name in (m.id, m.snapshot, *m.aliases)}
+
+
+@lru_cache(maxsize=256)
+def stand_in(name: str) -> Model:
+    """What a compatible server calls ``name``: a plain model without reasoning, sold on any day, priced as gpt-4o-mini."""
+    return replace(BY_NAME["gpt-4o-mini"], id=name, snapshot=name, aliases=(), flex=True, cache=CacheWrites.NONE)
 
 
 def find_model(name: str, now: Instant) -> Model | None:

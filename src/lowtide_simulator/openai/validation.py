@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from lowtide_simulator.clock import Instant
 from lowtide_simulator.openai.errors import Refusal
-from lowtide_simulator.openai.models import BY_NAME, CacheWrites, Model, find_model
+from lowtide_simulator.openai.models import BY_NAME, CacheWrites, Model, find_model, stand_in
 from lowtide_simulator.openai.shapes import (
     Checker,
     any_object,
@@ -437,7 +437,7 @@ def _model(name: str, context: Context, *, responses: bool) -> Model:
     if model is not None:
         return model
     if context.any_model:
-        return BY_NAME["gpt-5-mini"]
+        return stand_in(name)
     raise model_not_found(name, responses=responses)
 
 

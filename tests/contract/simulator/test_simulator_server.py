@@ -174,3 +174,28 @@ def test_a_client_killed_in_its_sleep_does_not_hold_the_clock(start_simulator: S
     assert sleep(address, "alive", "2026-11-21T12:00:00Z")["now"] == "2026-11-21T12:00:00.000000Z"
     assert time.monotonic() - began < 30
     assert set(ask(address, "GET", "/_simulator/state")["clients"]) <= {"alive"}
+
+
+def test_webhooks_leave_by_themselves_on_a_clock_that_runs(start_simulator: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        receiver.settimeout(20)
+        address = start_simulator(
+            "--clock", "scaled", "--speed", "500", "--webhook-url", f"http://127.0.0.1:{receiver.getsockname()[1]}/hook"
+        )
+        headers = {**HEADERS, "authorization": "Bearer sk-simulated"}
+        del headers["x-api-key"], headers["anthropic-version"]
+        body = json.dumps({"model": "gpt-6-luna", "input": "Hello", "background": True}).encode()
+        request = urllib.request.Request(address + "/v1/responses", data=body, method="POST", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            name = json.loads(reply.read())["id"]
+        told, _ = receiver.accept()
+        with told:
+            received = b""
+            while not received.endswith(b"}}"):
+                received += told.recv(65_536)
+            told.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    head, _, event = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /hook HTTP/1.1\r\n")
+    assert b"webhook-signature: v1," in head
+    assert json.loads(event)["type"] == "response.completed"
+    assert json.loads(event)["data"] == {"id": name}

@@ -628,3 +628,15 @@ def test_hundreds_of_worlds_are_cheap() -> None:
     for seed in range(300):
         it = InProcess(World(WorldOptions(seed=seed)))
         assert it.ask("GET", "/v1/models/claude-sonnet-5").status == 200
+
+
+def test_somebody_else_cancels_a_batch() -> None:
+    it = provider()
+    fault(it, f"POST {BATCHES}", "canceled_by_other", seconds=100)
+    batch = create(it, 40)
+    it.advance(99)
+    assert it.ask("GET", f"{BATCHES}/{batch['id']}").json()["processing_status"] == "in_progress"
+    it.advance(86_400)
+    over = it.ask("GET", f"{BATCHES}/{batch['id']}").json()
+    assert over["cancel_initiated_at"] == "2026-11-21T10:01:40.000000+00:00"
+    assert over["request_counts"]["canceled"] > 20

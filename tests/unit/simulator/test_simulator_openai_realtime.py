@@ -58,6 +58,8 @@ def test_the_two_halves_share_an_address_and_a_bill_and_are_told_apart_by_the_ve
     }
     assert it.ask("GET", "/v1/nothing", headers={**HEADERS, "authorization": None}).json()["type"] == "error"
     assert error(it.ask("PUT", CHAT)) == (405, None, None)
+    theirs = it.ask("GET", "/v1/files", headers={**HEADERS, "authorization": None})
+    assert (theirs.status, theirs.json()["type"]) == (404, "error"), "Anthropic's Files API is not imitated"
 
 
 def test_keys() -> None:
