@@ -13,15 +13,23 @@ from rich.text import Text
 
 from lowtide.cli import screen
 from lowtide.cli.screen import counted, moment, span, tokens
+from lowtide.cli.times import full
 from lowtide.engine import Event
 from lowtide.errors import Problem
 from lowtide.money import Nanos, show_dollars
-from lowtide.plan import Plan, Rounds, price_sources
+from lowtide.plan import Line, Plan, Rounds, price_sources
 from lowtide.reports import BatchReport, RunReport
 
 AT_ITS_CAP = "at its cap"  # a run's reason when its money is used up
 KEY_REFUSED = "(401 "  # in a run's reason when the provider does not accept the key
-ROUTES = {"realtime": "real time", "batch": "batch"}
+ROUTES = {
+    "realtime": "real time",
+    "batch": "batch",
+    "2h": "2 h window",
+    "8h": "8 h window",
+    "flex": "flex",
+    "fast": "fast",
+}
 INPUT_BASIS = {
     "counted": "counted by the provider",
     "learned": "learned from earlier requests",
@@ -43,6 +51,7 @@ NOTHING_BOUGHT = {
 }
 HOLDS = {
     "batch": "batches at the provider, or about to be sent",
+    "realtime": "calls in real time, or about to be made",
     "first_request": "first request of a kind, in real time",
     "doubt": "doubt: a reply was lost, counts as spent until it is settled",
     "possible_duplicate": "sent again beside a doubt",
@@ -85,7 +94,7 @@ BATCHES_SHOWN = 12
 
 
 def plan_picture(plan: Plan, cap: Nanos | None, release: Rounds | None, *, short: bool = False) -> RenderableType:
-    """Draw a plan: routes, waves, cost, saving, time, cap, warnings."""
+    """Draw a plan: routes, waves, why this route, time, deadline, cost, saving, cap, warnings."""
     parts: list[RenderableType] = [_plan_head(plan), "", _routes(plan), ""]
     if len(plan.waves) > 1 or len(plan.waves[0].kinds) > 1:
         parts += [_waves(plan), ""]
@@ -94,10 +103,11 @@ def plan_picture(plan: Plan, cap: Nanos | None, release: Rounds | None, *, short
 
 
 def _plan_head(plan: Plan) -> Text:
-    models = ", ".join(sorted({line.model for line in plan.lines}))
+    models = sorted({line.model for line in plan.lines})
+    asked = models[0] if len(models) == 1 else plan.provider.replace(" ", ", ")
     head = Text(plan.title, style="bold")
     head.append(
-        f"   {counted(plan.requests, 'request')}   {models}   prices of {screen.day(plan.prices_on)}", style="none"
+        f"   {counted(plan.requests, 'request')}   {asked}   prices of {screen.day(plan.prices_on)}", style="none"
     )
     if plan.simulated:
         head.append("   ").append(screen.SIMULATED)
@@ -105,13 +115,16 @@ def _plan_head(plan: Plan) -> Text:
 
 
 def _routes(plan: Plan) -> Table:
-    made = screen.table("ROUTE", "REQUESTS", "TOKENS IN", "TOKENS OUT", "LIKELY", "AT MOST", right=(1, 2, 3, 4, 5))
     several = len({line.model for line in plan.lines}) > 1
-    for line in plan.lines:
+    columns = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "LIKELY", "AT MOST")
+    made = screen.table("ROUTE", *columns, right=(1, 2, 3, 4, 5), fold=(0,) if several else ())
+    if several:
+        made.padding = (0, 2, 0, 0)
+    for line in sorted(plan.lines, key=lambda each: (each.provider, each.model, each.route)):
         route = ROUTES.get(line.route, line.route)
         name = f"{route}, {counted(line.parts, 'part')}" if line.parts > 1 else route
         made.add_row(
-            f"{name}, {line.model}" if several else name,
+            f"{name}, {_seller(plan, line)}" if several else name,
             f"{line.requests:,}",
             f"~{tokens(line.input_tokens)}",
             f"~{tokens(line.output_tokens)}",
@@ -131,6 +144,12 @@ def _routes(plan: Plan) -> Table:
     return made
 
 
+def _seller(plan: Plan, line: Line) -> str:
+    """Name a line's model, with who is asked where that is not the same for all of its name."""
+    sellers = {each.provider for each in plan.lines if each.model == line.model}
+    return f"{line.provider} {line.model}" if len(sellers) > 1 else line.model
+
+
 def _waves(plan: Plan) -> Table:
     made = screen.table("WAVE", "REQUESTS", "OF WHICH", right=(1,), fold=(2,))
     for wave in plan.waves:
@@ -142,22 +161,18 @@ def _waves(plan: Plan) -> Table:
 def _plan_lines(
     plan: Plan, cap: Nanos | None, release: Rounds | None, *, short: bool
 ) -> Iterator[tuple[str, str | Text]]:
-    history = plan.basis_output != "limit"
-    if history:
-        low, high = show_dollars(plan.cost_low), show_dollars(plan.cost_high)
-        yield "Cost", f"{show_dollars(plan.cost_likely)} likely; 95 of 100 such plans end between {low} and {high}"
-    else:
-        yield "Cost", f"{show_dollars(plan.cost_likely)} likely; how likely is not known, there is no history yet"
-    yield "", f"{show_dollars(plan.cost_ceiling)} at most, if every answer used its full limit"
-    yield "", f"~ prompts are {INPUT_BASIS.get(plan.basis_input, plan.basis_input)}"
-    yield "", f"~ answers are {OUTPUT_BASIS.get(plan.basis_output, plan.basis_output)}"
-    if any(not wave.exact for wave in plan.waves):
-        yield "", "~ later waves quote answers that do not exist yet: their number is exact, their tokens are not"
-    yield (
-        "Saves",
-        f"{show_dollars(plan.saving)} against {show_dollars(plan.realtime_likely)} in real time (batch price)",
-    )
+    if plan.route_reason:
+        yield "Route", plan.route_reason
     yield "Time", _plan_time(plan)
+    if plan.deadline_at is not None:
+        yield from _plan_deadline(plan)
+    yield from _plan_cost(plan)
+    if plan.saving:
+        price = f"{ROUTES.get(plan.route, plan.route)} price"
+        yield (
+            "Saves",
+            f"{show_dollars(plan.saving)} against {show_dollars(plan.realtime_likely)} in real time ({price})",
+        )
     if cap is not None and release is not None:
         yield "Cap", _cap(plan, cap, release)
     if plan.long_prompts_count:
@@ -178,16 +193,44 @@ def _plan_lines(
         yield "Blocked", Text(plan.blocked, style=screen.BAD)
 
 
+def _plan_cost(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Say what it costs, and what the figures rest on."""
+    history = plan.basis_output != "limit"
+    if history:
+        low, high = show_dollars(plan.cost_low), show_dollars(plan.cost_high)
+        yield "Cost", f"{show_dollars(plan.cost_likely)} likely; 95 of 100 such plans end between {low} and {high}"
+    else:
+        yield "Cost", f"{show_dollars(plan.cost_likely)} likely; how likely is not known, there is no history yet"
+    yield "", f"{show_dollars(plan.cost_ceiling)} at most, if every answer used its full limit"
+    yield "", f"~ prompts are {INPUT_BASIS.get(plan.basis_input, plan.basis_input)}"
+    yield "", f"~ answers are {OUTPUT_BASIS.get(plan.basis_output, plan.basis_output)}"
+    if any(not wave.exact for wave in plan.waves):
+        yield "", "~ later waves quote answers that do not exist yet: their number is exact, their tokens are not"
+
+
 def _plan_time(plan: Plan) -> str:
+    """Say when it will be done, and what that rests on."""
     count = len(plan.waves)
     waves = "" if count == 1 else f"{count} waves, one after the other; "
-    usual = plan.turnaround
-    if usual is None:
-        return f"{waves}no history yet; the provider may take a day{'' if count == 1 else ' for each'}"
-    return (
-        f"{waves}half of the last {counted(usual.batches, 'batch', 'batches')} came back in {span(usual.half)}, 9 in 10 in"
-        f" {span(usual.nine_in_ten)}; the provider may take a day{'' if count == 1 else ' for each'}"
-    )
+    if plan.ready_half is None or plan.ready_nine_in_ten is None:
+        return f"{waves}not known"
+    if plan.route == "realtime":
+        return f"{waves}about {span(plan.ready_half)}, inside the provider's limits"
+    text = f"{waves}half of such runs are done in {span(plan.ready_half)}, 9 in 10 in {span(plan.ready_nine_in_ten)}"
+    if plan.turnaround is not None and plan.ready_basis == "measured":
+        return f"{text}, by the last {counted(plan.turnaround.batches, 'batch', 'batches')}"
+    return f"{text}, we suppose: no history yet; the provider may take a day{'' if count == 1 else ' for each'}"
+
+
+def _plan_deadline(plan: Plan) -> Iterator[tuple[str, str | Text]]:
+    """Say until when it must be done, and from when on, and up to which cost, it moves to real time for that."""
+    assert plan.deadline_at is not None
+    left = span(plan.deadline_at - plan.created_at)
+    yield "Deadline", Text(f"{full(plan.deadline_at)}, in {left}", style=screen.BAD if plan.misses else "none")
+    if plan.misses:
+        yield "", Text("even real time misses it", style=screen.BAD)
+    elif plan.hasten_at is not None:
+        yield "", f"what is not back by {moment(plan.hasten_at, plan.created_at)} moves to real time"
 
 
 def _cap(plan: Plan, cap: Nanos, release: Rounds) -> str:

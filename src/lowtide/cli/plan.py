@@ -4,7 +4,7 @@ import asyncio
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,16 +12,20 @@ import click
 
 from lowtide.cli.desk import desk
 from lowtide.cli.options import DAY, DOLLARS, PATH, Choices, choices, with_json
+from lowtide.cli.times import DEADLINE, WITHIN_SPAN, Deadline
 from lowtide.engine import Engine, Planned
 from lowtide.errors import BudgetRefused
 from lowtide.money import NANOS_PER_DOLLAR, Nanos, decimal_dollars, show_dollars
 from lowtide.plan import Plan, rounds
+from lowtide.routing import Route
+from lowtide.routing import Wish as RouteWish
 from lowtide.workload import WorkloadOptions
 
 PLAN_DIFFERS = 7
 CENT = NANOS_PER_DOLLAR // 100
 PROBLEMS_SHOWN = 5
 PROBLEMS_ALL = 1_000_000
+ROUTES = ("auto", "batch", "realtime", "2h", "8h")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _OPTIONS = (
@@ -40,8 +44,38 @@ _OPTIONS = (
     click.option("--max-output-tokens", type=click.IntRange(1), metavar="N", help="Limit of one answer (table)."),
     click.option("--strict", is_flag=True, help="Ask nothing of a parent whose child failed (bpmn)."),
     click.option("--skip-problems", is_flag=True, help="Leave out what has problems and plan the rest."),
+    click.option(
+        "--route", type=click.Choice(ROUTES), help="How requests go out; nothing then moves. Default: the settings'."
+    ),
+    click.option("--urgent", is_flag=True, help="In real time, whatever it costs."),
+    click.option(
+        "--deadline",
+        type=DEADLINE,
+        metavar="TIME",
+        help="When it must be done, by your clock: 06:00 (the next), 'tomorrow 06:00', 2026-11-23T06:00.",
+    ),
+    click.option("--within", type=WITHIN_SPAN, metavar="SPAN", help="How soon it must be done: 90m, 2h, 1d."),
     click.option("--cap", type=DOLLARS, metavar="AMOUNT", help="Most that may be spent, in dollars: 10, 0.05."),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """What was said of the route and of when it must be done."""
+
+    route: str | None
+    urgent: bool
+    deadline: Deadline | None
+    within: timedelta | None
+
+    def wish(self, now: datetime) -> RouteWish | None:
+        """Give the engine's wish; ``None`` when nothing was said. Raises: click.BadParameter for a time that is past."""
+        if not (self.route or self.urgent or self.deadline or self.within):
+            return None
+        deadline_at = None if self.deadline is None else self.deadline.instant(now)
+        if self.within is not None:
+            deadline_at = now + self.within
+        return RouteWish(route=Route(self.route or Route.AUTO), urgent=self.urgent, deadline_at=deadline_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +86,8 @@ class Wish:
     workload: str
     options: WorkloadOptions
     skip_problems: bool
+    aim: Aim
+    cap: Nanos | None = None
     prices_on: date | None = None
 
 
@@ -62,10 +98,22 @@ def plan_options(function: Decorated) -> Decorated:
     return function
 
 
-def wish_of(source: Path, said: dict[str, Any], *, prices_on: date | None = None) -> Wish:
-    """Put what was said on the command line into one value."""
+def aim_of(said: dict[str, Any]) -> Aim:
+    """Put what was said of route and time into one value. Raises: click.UsageError for what excludes each other."""
+    aim = Aim(route=said["route"], urgent=said["urgent"], deadline=said["deadline"], within=said["within"])
+    if aim.deadline is not None and aim.within is not None:
+        raise click.UsageError("--deadline and --within both say when it must be done: leave one out")
+    if aim.urgent and aim.route not in (None, "auto", "realtime"):
+        raise click.UsageError(f"--urgent asks for real time, --route {aim.route} for another lane: leave one out")
+    return aim
+
+
+def wish_of(source: Path, said: dict[str, Any], cap: Nanos | None, *, prices_on: date | None = None) -> Wish:
+    """Put what was said on the command line into one value. Raises: click.UsageError."""
     return Wish(
         source=source,
+        aim=aim_of(said),
+        cap=cap,
         workload=said["workload"],
         options=WorkloadOptions(
             model=said["model"],
@@ -90,7 +138,34 @@ async def make_plan(engine: Engine, wish: Wish) -> Planned:
         options=options,
         prices_on=wish.prices_on,
         skip_problems=wish.skip_problems,
+        wish=wish.aim.wish(await engine.clock.now()),
+        cap=wish.cap,
     )
+
+
+def refuse_planning_options(what: str) -> None:
+    """Refuse options that say how to plan, where the plan is made already. Raises: click.UsageError."""
+    context = click.get_current_context()
+    planning = {parameter.name: parameter.opts[0] for parameter in _planning_parameters()}
+    said = [
+        option
+        for name, option in planning.items()
+        if name is not None and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if said:
+        kept = "is planned already, and keeps what it was planned with"
+        raise click.UsageError(f"{what} {kept}: {', '.join(said)} is for lowtide plan SOURCE", context)
+
+
+def _planning_parameters() -> list[click.Parameter]:
+    """List the options of planning; a cap is a run's own, too."""
+
+    @plan_options
+    @click.command()
+    def nothing() -> None:
+        pass
+
+    return [parameter for parameter in nothing.params if parameter.name != "cap"]
 
 
 def refuse_low_cap(plan: Plan, cap: Nanos | None) -> None:
@@ -124,7 +199,7 @@ def plan(
 
     SOURCE is a folder of BPMN files, a batch file (JSONL), or a table (CSV, JSONL) with --template.
     """
-    wish = wish_of(source, said, prices_on=prices_on)
+    wish = wish_of(source, said, cap, prices_on=prices_on)
     return asyncio.run(_plan(choices(), wish, cap, detail, detailed=detailed_exitcode))
 
 

@@ -14,7 +14,7 @@ import click
 from lowtide.cli.completing import complete_run, complete_run_or_path
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, Choices, choices, on_terminal, with_json
-from lowtide.cli.plan import Wish, make_plan, plan_options, refuse_low_cap, wish_of
+from lowtide.cli.plan import Wish, make_plan, plan_options, refuse_low_cap, refuse_planning_options, wish_of
 from lowtide.engine import Engine
 from lowtide.errors import LowtideError, NotFound
 from lowtide.money import Nanos, show_dollars
@@ -58,6 +58,8 @@ async def _run(
     yes: bool,
     ask: bool,
 ) -> int:
+    if _is_id(what, "r_") or _is_id(what, "p_"):
+        refuse_planning_options(what)
     async with desk(chosen, works=True) as engine:
         if _is_id(what, "r_"):
             run_id = await _go_on(engine, what, cap)
@@ -104,7 +106,7 @@ async def _planned(engine: Engine, chosen: Choices, what: str, cap: Nanos | None
             f"there is no plan, run or input called {what}",
             hint="lowtide status lists plans (p_...) and runs (r_...); anything else is a path",
         )
-    wish: Wish = wish_of(Path(what), said)
+    wish: Wish = wish_of(Path(what), said, cap)
     made = await make_plan(engine, wish)
     if chosen.json:
         from lowtide.cli.shapes import plan_json, print_json  # noqa: PLC0415 one of two ways

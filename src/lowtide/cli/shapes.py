@@ -15,7 +15,7 @@ from lowtide.cli.failing import SCHEMA
 from lowtide.cli.options import iso
 from lowtide.engine import Event
 from lowtide.errors import Problem
-from lowtide.money import decimal_dollars
+from lowtide.money import Nanos, decimal_dollars
 from lowtide.plan import Plan, Rounds, Turnaround
 from lowtide.reports import BatchReport, Check, PriceLine, RunReport, UnknownBatch
 
@@ -79,9 +79,20 @@ def plan_json(plan: Plan, problems: Iterable[Problem] = (), release: Rounds | No
             "saving": decimal_dollars(plan.saving),
         },
         "basis": {"input": plan.basis_input, "output": plan.basis_output},
+        "route": plan.route,
+        "route_reason": plan.route_reason or None,
+        "deadline_at": iso(plan.deadline_at),
+        "misses_deadline": plan.misses,
+        "hasten_at": iso(plan.hasten_at),
+        "ready": {
+            "half_seconds": seconds(plan.ready_half),
+            "nine_in_ten_seconds": seconds(plan.ready_nine_in_ten),
+            "basis": plan.ready_basis or None,
+        },
         "lines": [
             {
                 "route": line.route,
+                "provider": line.provider,
                 "model": line.model,
                 "requests": line.requests,
                 "batches_at_least": line.parts,
@@ -94,7 +105,17 @@ def plan_json(plan: Plan, problems: Iterable[Problem] = (), release: Rounds | No
             for line in plan.lines
         ],
         "waves": [
-            {"wave": wave.wave + 1, "requests": wave.requests, "kinds": wave.kinds, "exact": wave.exact}
+            {
+                "wave": wave.wave + 1,
+                "requests": wave.requests,
+                "kinds": wave.kinds,
+                "exact": wave.exact,
+                "lanes": {
+                    lane: {"likely": decimal_dollars(Nanos(likely)), "ceiling": decimal_dollars(Nanos(ceiling))}
+                    for lane, (likely, ceiling) in wave.lanes.items()
+                },
+                "realtime_seconds": wave.realtime_seconds,
+            }
             for wave in plan.waves
         ],
         "long_prompts": [
@@ -109,7 +130,13 @@ def plan_json(plan: Plan, problems: Iterable[Problem] = (), release: Rounds | No
         "long_prompts_count": plan.long_prompts_count,
         "near_threshold_count": plan.near_threshold_count,
         "prices": [
-            {"model": used.model, "lane": used.lane, "day": used.day.isoformat(), "sources": list(used.sources)}
+            {
+                "provider": used.provider,
+                "model": used.model,
+                "lane": used.lane,
+                "day": used.day.isoformat(),
+                "sources": list(used.sources),
+            }
             for used in plan.prices
         ],
         "turnaround": _turnaround(plan.turnaround),
