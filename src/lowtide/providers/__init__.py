@@ -120,11 +120,12 @@ class Codec(Protocol):
     windows: tuple[Lane, ...]
     neutral_endpoint: Endpoint
 
-    def encode(self, *, model: str, body: Neutral, cache: str = "") -> bytes:
+    def encode(self, *, model: str, body: Neutral, cache: str = "", cache_at: tuple[int, ...] = ()) -> bytes:
         """Write a neutral body as the provider's own for ``neutral_endpoint`` (JSON bytes, stable).
 
-        ``cache`` marks the end of the shared blocks for a cache of that lifetime (``5m``, ``1h``, ``30m``, ``12h``); ``""``
-        writes nothing into a cache where the provider lets one choose.
+        ``cache`` ends prefixes for a cache of that lifetime (``5m``, ``1h``, ``30m``, ``12h``); ``""`` writes nothing into a
+        cache where the provider lets one choose. ``cache_at`` says where: places among the texts of (system, shared blocks)
+        that are not empty; without any, after the last of them.
         """
         ...
 

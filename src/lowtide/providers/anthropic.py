@@ -52,13 +52,13 @@ class AnthropicCodec:
     windows: tuple[Lane, ...] = ()
     neutral_endpoint: Endpoint = Endpoint.MESSAGES
 
-    def encode(self, *, model: str, body: Neutral, cache: str = "") -> bytes:
+    def encode(self, *, model: str, body: Neutral, cache: str = "", cache_at: tuple[int, ...] = ()) -> bytes:
         """Write a neutral body as Messages ``params``: JSON bytes, the same for the same body.
 
-        ``cache`` marks the end of the shared blocks: ``5m``, ``1h``, or ``""`` for no mark.
+        ``cache`` is ``5m``, ``1h``, or ``""`` for no mark.
         """
         assert cache in ("", "5m", "1h"), f"no cache here lives for {cache}"
-        return encode_body(model, body, cache=cache)
+        return encode_body(model, body, cache=cache, cache_at=cache_at)
 
     def read_body(self, params: bytes, endpoint: Endpoint = Endpoint.MESSAGES) -> BodyFacts | tuple[str, ...]:
         """Read what must be known of ``params``, or say all that is wrong with it as an item of a batch."""

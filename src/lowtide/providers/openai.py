@@ -75,14 +75,16 @@ class OpenAICodec:
         self.windows = self.profile.windows
         self.neutral_endpoint = self.profile.endpoints[0]
 
-    def encode(self, *, model: str, body: Neutral, cache: str = "") -> bytes:
+    def encode(self, *, model: str, body: Neutral, cache: str = "", cache_at: tuple[int, ...] = ()) -> bytes:
         """Write a neutral body: JSON bytes, the same for the same body, always on the standard tier.
 
         ``cache`` is ``30m``, on Responses also ``12h``, or ``""``: then nothing is written into a cache.
         """
         assert cache in ("", "30m", "12h"), f"no cache here lives for {cache}"
         assert cache != "12h" or self.neutral_endpoint is Endpoint.RESPONSES, "Chat Completions keeps 30 minutes alone"
-        return encode_body(model, body, endpoint=self.neutral_endpoint, profile=self.profile, cache=cache)
+        return encode_body(
+            model, body, endpoint=self.neutral_endpoint, profile=self.profile, cache=cache, cache_at=cache_at
+        )
 
     def read_body(self, params: bytes, endpoint: Endpoint) -> BodyFacts | tuple[str, ...]:
         """Read what must be known of a native body, or say all that is wrong with it."""

@@ -60,19 +60,22 @@ OutputLimit = Callable[[str], int | None]
 # ---------------------------------------------------------------- written
 
 
-def encode_body(model: str, body: Neutral, *, endpoint: Endpoint, profile: Profile, cache: str) -> bytes:
+def encode_body(
+    model: str, body: Neutral, *, endpoint: Endpoint, profile: Profile, cache: str, cache_at: tuple[int, ...] = ()
+) -> bytes:
     """Write a neutral body: the system's text, then shared blocks, then what only this request says.
 
-    With ``cache`` (``30m``, on Responses also ``12h``) the last shared block, or without any the system's text, ends a
-    prefix for that cache; without it nothing is written into a cache (the default of these models is to write, and bill).
+    With ``cache`` (``30m``, on Responses also ``12h``) the texts at these places end prefixes for that cache, see
+    ``Codec.encode``; without it nothing is written into a cache (the default of these models is to write, and bill).
     """
     kind = "input_text" if endpoint is Endpoint.RESPONSES else "text"
     shared = [{"type": kind, "text": block} for block in body.shared if block]
     own = [{"type": kind, "text": body.text}] if body.text or not shared else []
     system = [{"type": kind, "text": body.system}] if body.system else []
-    prefix: list[dict[str, Any]] = shared or system
-    if cache and prefix:
-        prefix[-1]["prompt_cache_breakpoint"] = {"mode": "explicit"}
+    if cache:
+        prefix: list[dict[str, Any]] = system + shared
+        for text in [prefix[place] for place in cache_at] or prefix[-1:]:
+            text["prompt_cache_breakpoint"] = {"mode": "explicit"}
     turns = [{"role": "system", "content": system}] if system else []
     turns.append({"role": "user", "content": shared + own})
     params: dict[str, Any] = {"model": model}

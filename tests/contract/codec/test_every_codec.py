@@ -5,6 +5,7 @@ A case that one provider alone can have lives in ``tests/unit/providers``; what 
 
 import email
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -111,6 +112,35 @@ def test_a_cache_is_marked_where_the_shared_blocks_end(dialect: Dialect) -> None
             assert facts.dearest_write == (cache if priced else "")
             marked = params.index(b"cache_control" if dialect.name == "anthropic" else b"prompt_cache_breakpoint")
             assert params.index(b"two" if body.shared else b"sys") < marked < params.index(b"own")
+
+
+@every
+def test_a_cache_is_marked_at_the_places_that_are_named(dialect: Dialect) -> None:
+    codec, mark = dialect.codec, "cache_control" if dialect.name == "anthropic" else "prompt_cache_breakpoint"
+    for body, texts in (
+        (Neutral(system="sys", shared=("one", "", "two"), text="own", max_output_tokens=9), ["sys", "one", "two"]),
+        (Neutral(shared=("", "one", "two"), text="own", max_output_tokens=9), ["one", "two"]),
+    ):
+        for places in ((0,), (1,), tuple(range(len(texts)))):
+            params = codec.encode(model=dialect.model, body=body, cache=dialect.cheap, cache_at=places)
+            facts = codec.read_body(params, codec.neutral_endpoint)
+            assert isinstance(facts, BodyFacts)
+            assert facts.cache_breakpoints == len(places)
+            assert [found["text"] for found in marked_in(json.loads(params), mark)] == [
+                texts[place] for place in places
+            ]
+
+
+def marked_in(found: Any, mark: str) -> Iterator[dict[str, Any]]:
+    """Every block of a body that carries a mark, in order; the system's text comes first."""
+    if isinstance(found, list):
+        for each in found:
+            yield from marked_in(each, mark)
+    elif isinstance(found, dict):
+        if mark in found:
+            yield found
+        for name in sorted(found, key=lambda name: name != "system"):
+            yield from marked_in(found[name], mark)
 
 
 @apart
