@@ -33,6 +33,7 @@ WRITES_MAX: Final = 4
 LOOKED_AT_MAX: Final = 80
 REQUESTS_PER_MINUTE: Final = 15
 MINUTE: Final = 60 * SECOND
+SWEEP_AT: Final = 20_000
 LIFETIMES: Final = {"free": 600 * SECOND, "24h": 86_400 * SECOND, "30m": 1_800 * SECOND, "12h": 43_200 * SECOND}
 
 
@@ -101,8 +102,9 @@ def _breakpoints(hasher: Any, parts: list[Part], options: dict[str, Any]) -> tup
 
 @dataclass(slots=True)
 class Entry:
-    """A cached prefix on one machine, readable until ``until``."""
+    """A cached prefix on one machine, readable from ``since`` until ``until``."""
 
+    since: Instant
     until: Instant
     lifetime: int
 
@@ -113,16 +115,20 @@ class CacheStore:
     def __init__(self) -> None:
         self.entries: dict[tuple[bytes, int], Entry] = {}
         self._traffic: dict[bytes, tuple[int, int]] = {}
+        self._sweep_at = SWEEP_AT
 
     def serve(self, cuts: tuple[Cut, ...], model: Model, now: Instant) -> Served:
         """What is read and written at ``now``; both happen at once."""
         if not cuts:
             return NOTHING
+        if len(self.entries) >= self._sweep_at:
+            self.sweep(now)
+            self._sweep_at = max(SWEEP_AT, 2 * len(self.entries))
         machine = self._machine(cuts[0].prefix, now)
         read = 0
         for cut in reversed(cuts):
             entry = self.entries.get((cut.prefix, machine))
-            if entry is not None and now < entry.until:
+            if entry is not None and entry.since <= now < entry.until:
                 entry.until = Instant(max(entry.until, now + entry.lifetime))
                 read = cut.tokens
                 break
@@ -132,7 +138,7 @@ class CacheStore:
             if cut.ttl is None or cut.tokens <= done:
                 continue
             lifetime = LIFETIMES[cut.ttl]
-            self.entries[cut.prefix, machine] = Entry(Instant(now + lifetime), lifetime)
+            self.entries[cut.prefix, machine] = Entry(now, Instant(now + lifetime), lifetime)
             if model.cache is CacheWrites.PAID:
                 written[cut.ttl] += cut.tokens - done
                 done = cut.tokens
@@ -150,4 +156,5 @@ class CacheStore:
         """Drop what has expired."""
         for key in [key for key, entry in self.entries.items() if entry.until <= now]:
             del self.entries[key]
-        self._traffic.clear()
+        minute = now // MINUTE
+        self._traffic = {prefix: seen for prefix, seen in self._traffic.items() if seen[0] >= minute - 1}

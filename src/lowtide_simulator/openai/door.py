@@ -38,7 +38,7 @@ class OpenAI:
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer "
                 f"auth (i.e. Authorization: Bearer YOUR_KEY). {KEYS}"
             )
-            raise Refusal(401, message, code="invalid_request_error")
+            raise Refusal(401, message, code=None)
         if not accepted(call, key):
             shown = f"{key[:8]}{'*' * 10}{key[-4:]}" if len(key) > 12 else "*" * len(key)
             raise Refusal(401, f"Incorrect API key provided: {shown}. {KEYS}")

@@ -33,6 +33,8 @@ MESSAGES: Final[dict[int, str]] = {
     500: "The server had an error while processing your request. Sorry about that!",
     503: "The server is overloaded or not ready yet.",
 }
+USUAL: Final = "usual"
+"""Stands for the code that goes with the status."""
 QUOTA: Final = (
     "You exceeded your current quota, please check your plan and billing details. For more information on this error, "
     "read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
@@ -49,7 +51,7 @@ class Refusal(ApiError):
         *,
         kind: str | None = None,
         param: str | None = None,
-        code: str | None = None,
+        code: str | None = USUAL,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(
@@ -59,7 +61,7 @@ class Refusal(ApiError):
             headers=headers,
         )
         self.param = param
-        self.code = code if code is not None else CODES.get(status)
+        self.code = CODES.get(status) if code == USUAL else code
 
     def to_json(self) -> dict[str, Any]:
         """The JSON body."""

@@ -144,6 +144,8 @@ class Sale:
     lane: str
     metadata: dict[str, str] | None
     headers: tuple[tuple[str, str], ...] = ()
+    goes_on: bool = False
+    """Whether the work is finished also when the client leaves."""
 
     def close(self, output_tokens: int) -> None:
         """Bill it, with as much output as was generated."""
@@ -171,7 +173,7 @@ class Sale:
                 share = event.share
                 yield event.raw
         finally:
-            self.close(round(self.work.output_tokens * share))
+            self.close(round(self.work.output_tokens * (1.0 if self.goes_on else share)))
 
     def _error(self, number: int, kind: str, message: str) -> bytes:
         if self.work.endpoint == CHAT:
@@ -227,6 +229,7 @@ async def _create_background(call: Call, body: dict[str, Any], before: int) -> R
         whole = responses.response(base, sale.work, sale.usage, world.ids, tier=sale.tier, completed=sale.at // SECOND)
         found.whole = whole
         provider.store(name, encode(whole), sale.usage.prompt + sale.usage.output)
+        sale.goes_on = True
         return sale.stream(responses.events(base, whole, obfuscated=_padded(body)))
     if not call.rule(FaultKind.BACKGROUND_STUCK):
         seconds = provider.chance.uniform(*provider.options.background_seconds[window])

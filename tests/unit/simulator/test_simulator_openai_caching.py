@@ -106,6 +106,22 @@ def test_the_sixteenth_request_of_a_minute_goes_to_another_machine() -> None:
     assert serve(store, body(NEW, "One", prompt_cache_key="mine")).cached == 0
 
 
+def test_nothing_is_read_before_it_was_written_whatever_the_order_of_asking() -> None:
+    store = CacheStore()
+    assert serve(store, body(NEW, "One"), later(100)).write_30m > 0
+    assert serve(store, body(NEW, "One"), later(50)).cached == 0, "a batch that ends later may have run earlier"
+    assert serve(store, body(NEW, "One"), later(60)).cached > 0
+
+
+def test_what_has_expired_is_swept() -> None:
+    store = CacheStore()
+    serve(store, body(NEW, "One"))
+    store.sweep(later(1_799))
+    assert store.entries
+    store.sweep(later(1_800))
+    assert not store.entries
+
+
 def test_a_conversation_reads_what_its_earlier_turn_wrote() -> None:
     store = CacheStore()
     first = serve(store, body(NEW, "One"))

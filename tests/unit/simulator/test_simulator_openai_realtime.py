@@ -67,7 +67,7 @@ def test_keys() -> None:
     assert it.ask("POST", CHAT, BODY, {"authorization": "Bearer sk-good"}).status == 200
     assert it.ask("POST", CHAT, BODY, {"authorization": None, "api-key": "sk-good"}).status == 200
     assert error(it.ask("POST", CHAT, BODY, {"authorization": "Bearer sk-other"}))[:2] == (401, "invalid_api_key")
-    assert it.ask("POST", CHAT, BODY, {"authorization": None}).status == 401
+    assert error(it.ask("POST", CHAT, BODY, {"authorization": None})) == (401, None, None)
 
 
 def test_every_reply_has_an_id_and_the_simulated_date() -> None:
@@ -385,6 +385,16 @@ def test_a_background_stream_is_made_at_once_and_billed_once() -> None:
     assert it.ask("GET", f"{ASK}/{name}").json()["usage"] == found[-1]["response"]["usage"]
     it.advance(86_400)
     assert len(bill(it)) == 1
+
+
+def test_a_background_stream_that_breaks_is_finished_and_billed_whole() -> None:
+    it = provider()
+    fault(it, f"POST {ASK}", "cut_stream", events=5)
+    with pytest.raises(ConnectionCut):
+        it.ask("POST", ASK, {**QUESTION, "background": True, "stream": True})
+    name = json.loads(it.received.split(b"data: ")[1].split(b"\n")[0])["response"]["id"]
+    (line,) = bill(it)
+    assert line["usage"]["output_tokens"] == it.ask("GET", f"{ASK}/{name}").json()["usage"]["output_tokens"]
 
 
 def test_counting_is_free_and_says_what_a_response_would_use() -> None:
