@@ -34,6 +34,7 @@ class Reason(StrEnum):
     POSSIBLE_DUPLICATE = "possible_duplicate"  # sent again while a doubt about it stands
     DUPLICATE = "duplicate"  # bought a second time by a batch that had arrived after all
     CANCELED_BUT_FINISHED = "canceled_but_finished"  # finished although its run was canceled
+    PRICE_UNKNOWN = "price_unknown"  # bought, and our prices lack a kind of token in it: held at its ceiling
     ROW_MISSING = "row_missing"  # counted as finished by the provider, its row never came
     ADOPTED = "adopted"  # submitted by another program
 

@@ -1,9 +1,12 @@
 """When to try again, and how often: returns instants and answers, never sleeps. Chance is an argument."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from lowtide.result import Outcome, may_retry
+
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,7 @@ class RetryRules:
     not_found_grace: timedelta = timedelta(
         minutes=10
     )  # a 404 after create passes by itself (anthropic-sdk-python#1432)
+    question_step: timedelta = timedelta(seconds=30)  # between questions about what is made in the background
     poll_min: timedelta = timedelta(seconds=5)
     poll_max: timedelta = timedelta(minutes=5)
 
@@ -34,6 +38,15 @@ def next_poll(rules: RetryRules, age: timedelta, chance: float) -> timedelta:
     """Give how long until a batch of this age is looked at again: seconds for a young one, minutes for an old one (B8)."""
     span = min(max(age / 12, rules.poll_min), rules.poll_max)
     return span * (1 - 0.1 * chance)
+
+
+def next_question(rules: RetryRules, now: datetime, age: timedelta) -> datetime:
+    """Give when a response that is made in the background is asked about again: at whole steps, many at a time."""
+    step = int(rules.question_step.total_seconds())
+    seconds = min(max(age / 12, rules.question_step), rules.poll_max) // timedelta(seconds=1)
+    later = now + timedelta(seconds=seconds)
+    since = (later - EPOCH) // timedelta(seconds=1)
+    return EPOCH + timedelta(seconds=-(-since // step) * step)
 
 
 def again(rules: RetryRules, outcome: Outcome, tries: int) -> bool:

@@ -33,6 +33,8 @@ class Caring(Desk):
             hands = self.hands(provider)
         except CredentialMissing as error:
             return [Check(name=f"{provider} key", state="warning", finding=error.message, hint=error.hint)]
+        except LowtideError as error:
+            return [Check(name=provider, state="bad", finding=error.message, hint=error.hint)]
         try:
             reply = await hands.ask(codec.models_call())
         except LowtideError as error:

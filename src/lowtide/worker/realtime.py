@@ -28,7 +28,7 @@ from lowtide.packing import Packed, ShardId, pack_members, unpack_members
 from lowtide.providers import ApiError, CallParts, Queued
 from lowtide.request import Endpoint
 from lowtide.result import Billed, Canceled, Errored, Outcome, Retry, Succeeded, refusal
-from lowtide.retry import again, next_poll, wait
+from lowtide.retry import again, next_question, wait
 from lowtide.store import Transaction, books, calls, runs, shards
 from lowtide.store.books import Settlement
 from lowtide.store.runs import RunRow
@@ -37,7 +37,7 @@ from lowtide.store.shards import Body, Landed, ShardRow
 from lowtide.wire import HttpReply
 from lowtide.worker.hands import Block, Flight, Hands, Ticket, pause, payer
 from lowtide.worker.sending import reserve_shard, wait_again
-from lowtide.worker.settling import landed_row, price, request_state
+from lowtide.worker.settling import hold_unpriced, landed_row, price_or_hold, request_state
 
 START_MAX = 256  # calls whose intents are written at once
 LAND_MAX = 512  # replies that are settled at once
@@ -137,19 +137,32 @@ def _others_wait(this: _Flown, now: datetime) -> bool:
 
 def _load(this: _Flown) -> None:
     """Read the blocks of which calls may be started, unless they are in memory from an earlier flight."""
-    flight, hands = this.flight, this.hands
     for shard_id in this.command.shards:
-        if shard_id in flight.blocks:
-            continue
+        if shard_id not in this.flight.blocks:
+            _block_of(this, shard_id)
+
+
+def _block_of(this: _Flown, shard_id: ShardId) -> Block:
+    """Give a block, read from the store where this process has not got it in memory."""
+    found = this.flight.blocks.get(shard_id)
+    if found is None:
+        hands = this.hands
         with hands.store.read() as tx:
             row = shards.shard(tx, shard_id)
             lot = shards.lot_row(tx, row.plan_id, row.lot)
             landed = {*shards.landed_ordinals(tx, shard_id)}
-            under_way = {call.ordinal for call in calls.of_shard(tx, shard_id)}
-        bodies = list(shards.bodies(hands.store, row.plan_id, row.members))
-        block = Block(row=row, endpoint=lot.endpoint, bodies=bodies, open=set(range(row.requests)) - landed)
-        block.ready.extend(ordinal for ordinal in range(row.requests) if ordinal not in landed | under_way)
-        flight.blocks[shard_id] = block
+            under_way = {call.ordinal: call.state for call in calls.of_shard(tx, shard_id)}
+        doubtful = {ordinal for ordinal, state in under_way.items() if state is CallState.DOUBTFUL}
+        left = [ordinal for ordinal in range(row.requests) if ordinal not in landed]
+        found = this.flight.blocks[shard_id] = Block(
+            row=row,
+            endpoint=lot.endpoint,
+            bodies=list(shards.bodies(hands.store, row.plan_id, row.members)),
+            open=set(left) - doubtful,
+            ready=deque(ordinal for ordinal in left if ordinal not in under_way),
+            begun=row.state is AttemptState.OUT,
+        )
+    return found
 
 
 def _blocks(this: _Flown) -> Iterator[Block]:
@@ -280,9 +293,10 @@ def _ask_after(this: _Flown, now: datetime) -> None:
     """Ask about what is made in the background and is due."""
     with this.hands.store.read() as tx:
         due = calls.due(tx, this.run.run_id, this.hands.codec.provider, now)
+    answered = {ticket for ticket, _ in this.flight.done.get(this.run.run_id, ())}
     for call in due:
         ticket = Ticket(run_id=this.run.run_id, shard_id=call.shard_id, ordinal=call.ordinal, asks=True)
-        if ticket not in this.flight.calls:
+        if ticket not in this.flight.calls and ticket not in answered:
             assert call.response_id is not None, "what is queued has an id"
             _send(this, ticket, this.hands.codec.response_call(call.response_id))
 
@@ -302,6 +316,7 @@ class _Sorted:
     put_off: list[tuple[int, timedelta, bool]] = field(default_factory=list)  # ordinal, how long, whether it counts
     asked_again: list[tuple[int, timedelta]] = field(default_factory=list)
     passed: bool = False
+    unpriced: list[Body] = field(default_factory=list)
     refused: list[tuple[Body, str]] = field(default_factory=list)
 
 
@@ -318,6 +333,8 @@ async def _land(this: _Flown) -> None:
     for _ in range(min(len(done), LAND_MAX)):
         ticket, reply = done.popleft()
         block = _block_of(this, ticket.shard_id)
+        if ticket.ordinal not in block.open:
+            continue  # it has its outcome: whatever this reply is, nothing more was bought
         group = groups.setdefault(ticket.shard_id, _Sorted(block=block))
         came = _Came(ticket=ticket, reply=reply, outcome=_decoded(hands, ticket, block, reply))
         refused = _sort(this, group, came, now, notes) or refused
@@ -341,20 +358,6 @@ async def _land(this: _Flown) -> None:
     if refused is not None:
         this.stop = True
         await hands.stumble(this.run, refused)
-
-
-def _block_of(this: _Flown, shard_id: ShardId) -> Block:
-    """Give a block, read again where this process no longer has it in memory."""
-    if shard_id not in this.flight.blocks:
-        with this.hands.store.read() as tx:
-            row = shards.shard(tx, shard_id)
-            lot = shards.lot_row(tx, row.plan_id, row.lot)
-            landed = {*shards.landed_ordinals(tx, shard_id)}
-        bodies = list(shards.bodies(this.hands.store, row.plan_id, row.members))
-        this.flight.blocks[shard_id] = Block(
-            row=row, endpoint=lot.endpoint, bodies=bodies, open=set(range(row.requests)) - landed, begun=True
-        )
-    return this.flight.blocks[shard_id]
 
 
 def _decoded(
@@ -464,11 +467,15 @@ def _sort_outcome(
     answer_at, cost = None, ZERO
     if isinstance(outcome, Succeeded):
         assert now is not None, "answers are priced by their day"
-        cost, note = price(hands, outcome, body.model, Lane(row.route), now.date())
+        known, note = price_or_hold(hands, outcome, body.model, Lane(row.route), now.date())
         if note:
             notes[note] = "alarm"
-        reason = Reason.FIRST_REQUEST if row.kind else Reason.REALTIME
-        group.settlements.append(Settlement(ordinal=ticket.ordinal, amount=cost, reason=reason))
+        if known is None:
+            group.unpriced.append(body)
+        else:
+            cost = known
+            reason = Reason.FIRST_REQUEST if row.kind else Reason.REALTIME
+            group.settlements.append(Settlement(ordinal=ticket.ordinal, amount=cost, reason=reason))
         answer_at = _segment(this, now).append(outcome.message)
         group.passed = True
     elif isinstance(outcome, Errored):
@@ -501,6 +508,7 @@ def _write(this: _Flown, tx: Transaction, group: _Sorted, now: datetime, notes: 
         reason = f"block {row.shard_id} cost more than its ceiling: its models are stopped"
         notes[reason] = "alarm"
         pause(tx, run, reason)
+    hold_unpriced(hands, tx, run, row, [body.realtime for body in group.unpriced], now)
     shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=group.landed, at=now)
     ended = [(row.shard_id, landed.ordinal) for landed in group.landed]
     calls.end(hands.store, tx, ended + [(row.shard_id, ordinal) for ordinal, _, _ in group.put_off])
@@ -539,7 +547,7 @@ def _write_queued(
         ticket.ordinal,
         state=next_state(call.state, CallEvent.TAKEN),
         response_id=queued.response_id,
-        next_at=now + next_poll(hands.retry_rules, age, hands.clock.chance()),
+        next_at=next_question(hands.retry_rules, now, age),
     )
 
 

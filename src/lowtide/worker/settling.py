@@ -1,15 +1,32 @@
 """What an outcome costs and what becomes of its request: the same for both lanes."""
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 
 from lowtide.catalog import Lane
 from lowtide.errors import PriceUnknown
+from lowtide.ledger import Reason
 from lowtide.money import ZERO, Nanos
 from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded, outcome_name
-from lowtide.store.shards import Landed
-from lowtide.worker.hands import Hands
+from lowtide.store import Transaction, books
+from lowtide.store.runs import RunRow
+from lowtide.store.shards import Landed, ShardRow
+from lowtide.worker.hands import Hands, pause, payer
 
 MESSAGE_CHARACTERS_MAX = 1000
+
+
+def price_or_hold(
+    hands: Hands, answer: Succeeded, asked_model: str, lane: Lane, day: date
+) -> tuple[Nanos | None, str]:
+    """Price an answer as ``price`` does; ``None`` where our prices do not cover it, and the note says so.
+
+    The answer was bought: it is kept all the same, and what it can have cost at most stays held by name.
+    """
+    try:
+        return price(hands, answer, asked_model, lane, day)
+    except PriceUnknown as error:
+        return None, f"{error.message}: what it can have cost stays held; {error.hint}"
 
 
 def price(hands: Hands, answer: Succeeded, asked_model: str, lane: Lane, day: date) -> tuple[Nanos, str]:
@@ -63,3 +80,22 @@ def landed_row(
         cost=cost,
         state=state,
     )
+
+
+def hold_unpriced(
+    hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, ceilings: Sequence[Nanos], now: datetime
+) -> None:
+    """Keep what answers without a known price can have cost, in a hold of their own, and pause the run."""
+    if not ceilings:
+        return
+    books.split(
+        tx,
+        row.hold_id,
+        Nanos(sum(ceilings)),
+        payer=payer(run),
+        payee=hands.payee,
+        reason=Reason.PRICE_UNKNOWN,
+        shard_id=row.shard_id,
+        at=now,
+    )
+    pause(tx, run, f"{len(ceilings)} answers have no known price: lowtide status {run.run_id} says which")
