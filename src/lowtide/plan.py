@@ -6,16 +6,27 @@ memory; ``changes`` compares a plan with what is true now. Nothing here reads a 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
-from lowtide.catalog import Catalog, Lane
+from lowtide.catalog import Catalog, Lane, TokenizerFamily
 from lowtide.errors import PriceUnknown
-from lowtide.estimate import Basis, TokenRange
+from lowtide.estimate import (
+    Basis,
+    Losses,
+    OutputHistory,
+    Part,
+    Sight,
+    SumRange,
+    TokenRange,
+    input_part,
+    output_part,
+    range_of_parts,
+)
 from lowtide.money import Nanos
 from lowtide.request import RequestKey
 from lowtide.routing import Lot as RouteLot
@@ -102,6 +113,8 @@ class Plan:
     requests go out (but for the first of each kind), ``route_reason`` why, in a sentence. ``hasten_at`` is when the run
     moves what is out to real time, ``None`` for never; ``deadline_at`` is the deadline that the plan was made for, and
     ``misses`` says that even real time cannot meet it. ``ready_half`` and ``ready_nine_in_ten`` are how long after its start it is done.
+    ``kinds_unknown`` have too few earlier answers: what theirs will cost goes from its floor to its ceiling in the range.
+    ``answers_seen`` is how many earlier answers the others rest on.
     """
 
     plan_id: str
@@ -140,6 +153,8 @@ class Plan:
     ready_basis: str = ""
     misses: bool = False
     blocked: str = ""
+    kinds_unknown: tuple[str, ...] = ()
+    answers_seen: int = 0
     digest: str = ""
 
     @property
@@ -148,17 +163,26 @@ class Plan:
         return Nanos(self.realtime_likely - self.cost_likely)
 
 
+# Earlier answers by (kind, model).
+Learned = Mapping[tuple[str, str], OutputHistory]
+NOTHING_LEARNED: Learned = {}
 # (provider, model, requests, input tokens, output tokens) -> seconds they take in real time inside the limits.
 RealtimeSeconds = Callable[[str, str, int, int, int], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one request, or the sum of some, costs on one lane, in nano-dollars."""
+    """What one request, or the sum of some, costs on one lane, in nano-dollars.
+
+    ``output_floor``, ``output_likely`` and ``output_ceiling`` are the answers' share of it; the rest is the prompts'.
+    """
 
     floor: int
     likely: int
     ceiling: int
+    output_floor: int = 0
+    output_likely: int = 0
+    output_ceiling: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,32 +212,55 @@ class Costs:
 
 @dataclass(slots=True, kw_only=True)
 class _Sum:
-    """Requests that go one way: their tokens, and [floor, likely, ceiling] on each lane, windows only where asked for."""
+    """Requests that go one way: their tokens (``limit_tokens``: the sum of what they may write), and what each lane costs.
+
+    A lane's list is [floor, likely, ceiling] of everything, then the same of the answers alone; windows only where asked for.
+    """
 
     requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    limit_tokens: int = 0
     wire_bytes: int = 0
     lanes: dict[Lane, list[int]] = field(default_factory=dict)
 
-    def add(self, lane: Lane, cost: Cost) -> None:
+    def add(self, lane: Lane, cost: Cost, count: int = 1) -> None:
+        """Add a cost so many times."""
         total = self.lanes.get(lane)
         if total is None:
-            self.lanes[lane] = [cost.floor, cost.likely, cost.ceiling]
-        else:
-            total[0] += cost.floor
-            total[1] += cost.likely
-            total[2] += cost.ceiling
+            total = self.lanes[lane] = [0, 0, 0, 0, 0, 0]
+        total[0] += cost.floor * count
+        total[1] += cost.likely * count
+        total[2] += cost.ceiling * count
+        total[3] += cost.output_floor * count
+        total[4] += cost.output_likely * count
+        total[5] += cost.output_ceiling * count
+
+    def merge(self, other: "_Sum") -> None:
+        """Add all of another sum."""
+        self.requests += other.requests
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.limit_tokens += other.limit_tokens
+        self.wire_bytes += other.wire_bytes
+        for lane, figures in other.lanes.items():
+            self.add(lane, _cost(figures))
 
 
 class _Way(NamedTuple):
-    """Who is asked for what, and how it may go out: first of its kind (alone, in real time), or any lane it may take."""
+    """Who is asked for what, and how it may go out: first of its kind (alone, in real time), or any lane it may take.
 
+    ``sight`` is how the prompts were seen, ``None`` where they hold something that cannot be.
+    """
+
+    wave: int
+    kind: str
     provider: str
     model: str
     first: bool
     batch: bool
     windows: bool
+    sight: Sight | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -229,7 +276,6 @@ class Draft:
     windows: tuple[Lane, ...] = ()
     sums: dict[_Way, _Sum] = field(default_factory=dict)
     waves: dict[int, dict[str, int]] = field(default_factory=dict)
-    wave_sums: dict[tuple[int, str, str], _Sum] = field(default_factory=dict)
     kinds: dict[tuple[str, str, str], None] = field(default_factory=dict)
     long_prompts: list[LongPrompt] = field(default_factory=list)
     long_prompts_count: int = 0
@@ -248,21 +294,25 @@ class Draft:
         tokens_out: TokenRange,
         costs: Costs,
         body_bytes: int,
+        sight: Sight = Sight.LETTERS,
     ) -> None:
-        """Add one request of the first wave. The first of a (kind, provider, model) is the one tried in real time."""
+        """Add one request of the first wave. The first of a (kind, provider, model) is the one tried in real time.
+
+        ``sight`` is how its text was weighed, where ``tokens_in`` is our own judgement.
+        """
         wave = self.waves.setdefault(0, {})
         wave[kind] = wave.get(kind, 0) + 1
         first = (kind, provider, model) not in self.kinds
         if first:
             self.kinds[kind, provider, model] = None
             self.largest_first = max(self.largest_first, costs.realtime.ceiling)
-        total = self._sum(provider, model, costs, first=first)
+        total = self._sum(0, kind, provider, model, costs, first=first, sight=_sight(tokens_in, sight))
         total.requests += 1
         total.input_tokens += tokens_in.likely
         total.output_tokens += tokens_out.likely
+        total.limit_tokens += tokens_out.ceiling
         total.wire_bytes += body_bytes
         self._add_costs(total, costs)
-        self._add_to_wave(0, provider, model, costs, (tokens_in.likely, tokens_out.likely))
         self._long_prompt(key, provider, model, costs, tokens_in, tokens_out)
 
     def add_later(
@@ -274,12 +324,12 @@ class Draft:
         model: str,
         requests: int,
         costs: Costs,
-        tokens: tuple[int, int],
+        tokens_in: TokenRange,
+        tokens_out: TokenRange,
     ) -> None:
-        """Add the requests of a later wave, whose averages alone are known. ``tokens``: likely input and output, each.
+        """Add the requests of a later wave, whose averages alone are known: tokens and costs are an average request's.
 
-        ``costs`` are an average request's. The ceiling of a single one is not known: the largest is taken to be no
-        smaller than that.
+        The ceiling of a single one is not known: the largest is taken to be no smaller than that.
         """
         if not requests:
             return
@@ -293,56 +343,96 @@ class Draft:
             shares = [(True, 1), (False, requests - 1)]
         for first, count in shares:
             if count:
-                total = self._sum(provider, model, costs, first=first)
+                total = self._sum(wave, kind, provider, model, costs, first=first, sight=Sight.BYTES)
                 total.requests += count
-                total.input_tokens += tokens[0] * count
-                total.output_tokens += tokens[1] * count
+                total.input_tokens += tokens_in.likely * count
+                total.output_tokens += tokens_out.likely * count
+                total.limit_tokens += tokens_out.ceiling * count
                 self._add_costs(total, costs, count)
-        self._add_to_wave(wave, provider, model, costs, tokens, requests)
 
     def total(self, lane: Lane) -> Cost:
         """Sum up what everything costs when it goes out on a lane, first requests in real time."""
-        sums = [
-            total.lanes[Lane.REALTIME if way.first else _lane_of(way, lane)] for way, total in self.sums.items()
-        ]
-        return Cost(
-            floor=sum(each[0] for each in sums), likely=sum(each[1] for each in sums), ceiling=sum(each[2] for each in sums)
-        )
+        made = _Sum()
+        for way, total in self.sums.items():
+            made.add(lane, _cost(total.lanes[_taken(way, lane)]))
+        return _cost(made.lanes.get(lane, [0] * 6))
+
+    def kinds_unknown(self, learned: Learned) -> tuple[str, ...]:
+        """List the kinds of which too few answers were seen, of any model that they are asked of."""
+        return tuple(sorted({way.kind for way in self.sums if not _known(learned, way)}))
+
+    def answers_seen(self, learned: Learned) -> int:
+        """Count the earlier answers that the known kinds rest on."""
+        ways = {(way.kind, way.model) for way in self.sums if _known(learned, way)}
+        return sum(learned[way].answers for way in ways)
+
+    @property
+    def basis_input(self) -> Basis:
+        """What the prompts' figures rest on: our own judgement where that is any of them."""
+        sights = {way.sight for way in self.sums}
+        if sights <= {Sight.COUNTED}:
+            return Basis.COUNTED
+        return Basis.LIMIT if sights == {None} else Basis.LOCAL
+
+    def range_on(self, lane: Lane, learned: Learned, losses: Losses | None = None) -> SumRange:
+        """Give the 95 % range of what everything costs when it goes out on a lane, from earlier answers by (kind, model)."""
+        return range_of_parts([*self._input_parts(lane), *self._output_parts(lane, learned)], losses)
+
+    def _input_parts(self, lane: Lane) -> Iterator[Part]:
+        for way, total in self.sums.items():
+            figures = total.lanes[_taken(way, lane)]
+            floor, likely, ceiling = (whole - answers for whole, answers in zip(figures[:3], figures[3:], strict=True))
+            model = self.catalog.model(way.provider, way.model)
+            part = input_part(
+                requests=total.requests,
+                floor=floor,
+                likely=likely,
+                ceiling=ceiling,
+                tokenizer=TokenizerFamily.UNKNOWN if model is None else model.tokenizer,
+                sight=way.sight or Sight.BYTES,
+            )
+            yield part if way.sight is not None else replace(part, basis=Basis.LIMIT)
+
+    def _output_parts(self, lane: Lane, learned: Learned) -> Iterator[Part]:
+        """Give a part for the answers of each kind and model: their lengths are unsure together."""
+        merged: dict[tuple[str, str], list[int]] = {}
+        for way, total in self.sums.items():
+            figures = [total.requests, total.limit_tokens, *total.lanes[_taken(way, lane)][3:]]
+            known = merged.get((way.kind, way.model), [0] * 5)
+            merged[way.kind, way.model] = [one + other for one, other in zip(known, figures, strict=True)]
+        for kind, (requests, limits, floor, likely, ceiling) in merged.items():
+            yield output_part(
+                requests=requests,
+                floor=floor,
+                likely=likely,
+                ceiling=ceiling,
+                history=learned.get(kind),
+                max_output_tokens=-(-limits // requests),
+            )
 
     @property
     def requests(self) -> int:
         """How many requests there are, later waves included."""
         return sum(total.requests for total in self.sums.values())
 
-    def _add_to_wave(
-        self, wave: int, provider: str, model: str, costs: Costs, tokens: tuple[int, int], count: int = 1
-    ) -> None:
-        key = (wave, provider, model)
-        total = self.wave_sums.get(key)
-        if total is None:
-            total = self.wave_sums[key] = _Sum()
-        total.requests += count
-        total.input_tokens += tokens[0] * count
-        total.output_tokens += tokens[1] * count
-        self._add_costs(total, costs, count)
-
     def wave_lines(self, wave_exact: int, realtime_seconds: RealtimeSeconds) -> tuple[WaveLine, ...]:
         """Sum up each wave: what it costs on each lane that any of it may take, and how long it takes in real time."""
         sold = {Lane.REALTIME, *(_lane_of(way, lane) for way in self.sums for lane in (Lane.BATCH, *self.windows))}
         lines: list[WaveLine] = []
         for wave, kinds in sorted(self.waves.items()):
-            sums = [(key, total) for key, total in self.wave_sums.items() if key[0] == wave]
+            sums = [total for way, total in self.sums.items() if way.wave == wave]
             lanes = {
-                lane.value: (
-                    sum(total.lanes[lane][1] for _, total in sums),
-                    sum(total.lanes[lane][2] for _, total in sums),
-                )
+                lane.value: (sum(total.lanes[lane][1] for total in sums), sum(total.lanes[lane][2] for total in sums))
                 for lane in (Lane.REALTIME, Lane.BATCH, *self.windows)
                 if lane in sold
             }
+            asked: dict[tuple[str, str], _Sum] = {}
+            for way, total in self.sums.items():
+                if way.wave == wave:
+                    asked.setdefault((way.provider, way.model), _Sum()).merge(total)
             seconds = [
                 realtime_seconds(provider, model, total.requests, total.input_tokens, total.output_tokens)
-                for (_, provider, model), total in sums
+                for (provider, model), total in asked.items()
             ]
             lines.append(
                 WaveLine(
@@ -363,12 +453,20 @@ class Draft:
         wave_exact: int,
         warnings: Sequence[str],
         realtime_seconds: RealtimeSeconds = lambda *_: 0,
+        learned: Learned = NOTHING_LEARNED,
+        losses: Losses | None = None,
     ) -> Plan:
-        """Close the draft. Waves below ``wave_exact`` have exact bodies."""
+        """Close the draft. Waves below ``wave_exact`` have exact bodies.
+
+        The range rests on earlier answers by (kind, model), and on how many of earlier requests were lost. The likely cost
+        is that of all answers: what may fail is in the range alone.
+        """
         lane = Lane(head.route)
         lines = self._lines(lane)
         total = self.total(lane)
         floor, likely, ceiling = total.floor, total.likely, total.ceiling
+        said = self.range_on(lane, learned, losses)
+        unknown = self.kinds_unknown(learned)
         made = Plan(
             plan_id=head.plan_id,
             title=head.title,
@@ -383,14 +481,14 @@ class Draft:
             lines=lines,
             waves=self.wave_lines(wave_exact, realtime_seconds),
             cost_floor=Nanos(floor),
-            cost_low=head.low_of(Nanos(floor), Nanos(likely)),
+            cost_low=Nanos(min(said.low, likely)),
             cost_likely=Nanos(likely),
-            cost_high=head.high_of(Nanos(likely), Nanos(ceiling)),
+            cost_high=Nanos(max(said.high, likely)),
             cost_ceiling=Nanos(ceiling),
             realtime_likely=Nanos(sum(line.realtime_likely for line in lines)),
             largest_ceiling=Nanos(max(self.largest_first, self.largest.get(lane, 0))),
-            basis_input=head.basis_input,
-            basis_output=head.basis_output,
+            basis_input=self.basis_input,
+            basis_output=Basis.LIMIT if unknown else Basis.LEARNED,
             long_prompts=tuple(self.long_prompts),
             long_prompts_count=self.long_prompts_count,
             near_threshold_count=self.near_count,
@@ -406,13 +504,15 @@ class Draft:
             ready_basis=head.ready_basis,
             misses=head.misses,
             blocked=head.blocked,
+            kinds_unknown=unknown,
+            answers_seen=self.answers_seen(learned),
         )
         return replace(made, digest=digest(made))
 
-    def _sum(self, provider: str, model: str, costs: Costs, *, first: bool) -> _Sum:
-        way = _Way(
-            provider=provider, model=model, first=first, batch=costs.batch is not None, windows=bool(costs.windows)
-        )
+    def _sum(
+        self, wave: int, kind: str, provider: str, model: str, costs: Costs, *, first: bool, sight: Sight | None
+    ) -> _Sum:
+        way = _Way(wave, kind, provider, model, first, costs.batch is not None, bool(costs.windows), sight)
         found = self.sums.get(way)
         if found is None:
             found = self.sums[way] = _Sum()
@@ -422,23 +522,17 @@ class Draft:
         """Add a request's costs on every lane, or those of ``count`` like it."""
         for lane in (Lane.BATCH, Lane.REALTIME, *self.windows):
             cost = costs.on(lane)
-            self.largest[lane] = max(self.largest.get(lane, 0), cost.ceiling)
-            if count != 1:
-                cost = Cost(floor=cost.floor * count, likely=cost.likely * count, ceiling=cost.ceiling * count)
-            total.add(lane, cost)
+            if cost.ceiling > self.largest.get(lane, -1):
+                self.largest[lane] = cost.ceiling
+            total.add(lane, cost, count)
 
     def _lines(self, lane: Lane) -> tuple[Line, ...]:
         """Write the lines: ways that differ only in what they might have done are one."""
         merged: dict[tuple[str, str, str], tuple[_Sum, Lane]] = {}
         for way, total in self.sums.items():
-            route = Lane.REALTIME if way.first else _lane_of(way, lane)
+            route = _taken(way, lane)
             into, _ = merged.setdefault((route.value, way.provider, way.model), (_Sum(), route))
-            into.requests += total.requests
-            into.input_tokens += total.input_tokens
-            into.output_tokens += total.output_tokens
-            into.wire_bytes += total.wire_bytes
-            for each, sums in total.lanes.items():
-                into.add(each, Cost(floor=sums[0], likely=sums[1], ceiling=sums[2]))
+            into.merge(total)
         return tuple(
             self._line(route, provider, model, total)
             for (_, provider, model), (total, route) in sorted(merged.items(), key=lambda item: item[0])
@@ -449,7 +543,7 @@ class Draft:
         if route is Lane.BATCH and total.requests:
             requests_max, bytes_max = self.batch_limits[provider]
             parts = max(-(-total.requests // requests_max), -(-total.wire_bytes // bytes_max), 1)
-        floor, likely, ceiling = total.lanes[route]
+        floor, likely, ceiling, *_ = total.lanes[route]
         return Line(
             route=route.value,
             provider=provider,
@@ -524,12 +618,39 @@ def _lane_of(way: _Way, wanted: Lane) -> Lane:
     return Lane.REALTIME if wanted is Lane.BATCH and not way.batch else wanted
 
 
+def _taken(way: _Way, wanted: Lane) -> Lane:
+    """Give the lane that a way takes in the end: the first of a kind is tried in real time."""
+    return Lane.REALTIME if way.first else _lane_of(way, wanted)
+
+
+def _cost(figures: Sequence[int]) -> Cost:
+    """Read a lane's list."""
+    floor, likely, ceiling, *answers = figures
+    return Cost(
+        floor=floor,
+        likely=likely,
+        ceiling=ceiling,
+        output_floor=answers[0],
+        output_likely=answers[1],
+        output_ceiling=answers[2],
+    )
+
+
+def _sight(tokens: TokenRange, local: Sight) -> Sight | None:
+    """Say how a prompt was seen."""
+    if tokens.basis is Basis.COUNTED:
+        return Sight.COUNTED
+    return None if tokens.basis is Basis.LIMIT else local
+
+
+def _known(learned: Learned, way: _Way) -> bool:
+    found = learned.get((way.kind, way.model))
+    return found is not None and found.known
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What a plan says of itself beside its figures. ``spread`` widens the likely cost to its 95% range, in percent.
-
-    Without history the spread is unknown and the range runs from the floor to the ceiling.
-    """
+    """What a plan says of itself beside its figures."""
 
     plan_id: str
     title: str
@@ -539,8 +660,6 @@ class Head:
     created_at: datetime
     simulated: bool
     turnaround: Turnaround | None
-    basis_input: Basis
-    basis_output: Basis
     route: str = "batch"
     route_reason: str = ""
     deadline_at: datetime | None = None
@@ -550,15 +669,6 @@ class Head:
     ready_basis: str = ""
     misses: bool = False
     blocked: str = ""
-    spread: int | None = None
-
-    def low_of(self, floor: Nanos, likely: Nanos) -> Nanos:
-        """Give the low end of the range."""
-        return floor if self.spread is None else Nanos(max(floor, likely - likely * self.spread // 100))
-
-    def high_of(self, likely: Nanos, ceiling: Nanos) -> Nanos:
-        """Give the high end of the range."""
-        return ceiling if self.spread is None else Nanos(min(ceiling, likely + likely * self.spread // 100))
 
 
 def digest(plan: Plan) -> str:

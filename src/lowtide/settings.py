@@ -82,6 +82,11 @@ SETTINGS: tuple[Setting, ...] = (
         default="resend",
         help="a real-time request whose reply was lost: resend (a second hold), or wait for lowtide doubt",
     ),
+    Setting(
+        name="tokens",
+        default="local",
+        help="how prompts are counted: local (judged from their letters), exact (OpenAI's vocabularies; needs the extra tokens)",
+    ),
     Setting(name="tries_max", default=4, help="tries of one request, the first included"),
     Setting(
         name="settle_delay_seconds",
@@ -91,7 +96,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(name="poll_seconds_min", default=5, help="seconds between two looks at a young batch"),
     Setting(name="poll_seconds_max", default=300, help="seconds between two looks at an old batch"),
 )
-CHOICES = {"route": ("auto", "batch", "realtime", "2h", "8h"), "doubts": ("resend", "wait")}
+CHOICES = {"route": ("auto", "batch", "realtime", "2h", "8h"), "doubts": ("resend", "wait"), "tokens": ("local", "exact")}
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -146,6 +151,7 @@ class Settings:
     one_batch_through: int
     in_flight_max: int
     doubts: str
+    tokens: str
     tries_max: int
     settle_delay_seconds: int
     poll_seconds_min: int

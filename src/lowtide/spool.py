@@ -10,10 +10,10 @@ from datetime import date, datetime
 from typing import Protocol
 
 from lowtide import points
-from lowtide.catalog import Catalog, Lane, Model
+from lowtide.catalog import Catalog, Lane, Model, TokenizerFamily
 from lowtide.errors import PriceUnknown, Problem
-from lowtide.estimate import OutputHistory, TokenRange, estimate_input, estimate_output
-from lowtide.plan import Cost, Costs
+from lowtide.estimate import Counter, Sight, TokenRange, estimate_input, estimate_output
+from lowtide.plan import NOTHING_LEARNED, Cost, Costs, Learned
 from lowtide.providers import BodyFacts, Codec
 from lowtide.request import KEY_LENGTH_MAX, Native, Request, RequestKey
 from lowtide.store import Store, Transaction, plans
@@ -27,7 +27,7 @@ PROBLEMS_MAX = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """A request with its body as bytes, its tokens and its costs."""
+    """A request with its body as bytes, its tokens (and how its text was seen) and its costs."""
 
     request: Request
     lot: Lot
@@ -36,22 +36,29 @@ class Weighed:
     tokens_in: TokenRange
     tokens_out: TokenRange
     costs: Costs
+    sight: Sight = Sight.LETTERS
 
 
 class Scales:
-    """Weighs and prices bodies by the prices of one day. Pure but for what it remembers."""
+    """Weighs and prices bodies by the prices of one day. Pure but for what it remembers.
+
+    ``learned`` are earlier answers by (kind, model); ``counter`` counts texts exactly, for the families that it knows.
+    """
 
     def __init__(
         self,
         codecs: Mapping[str, Codec],
         catalog: Catalog,
         day: date,
-        history: Mapping[str, OutputHistory] | None = None,
+        learned: Learned = NOTHING_LEARNED,
+        counter: Counter | None = None,
     ) -> None:
         self.codecs = codecs
         self.catalog = catalog
         self.day = day
-        self._history = history or {}
+        self.learned = learned
+        self._counter = counter
+        self._sights: dict[TokenizerFamily, Sight] = {}
         self._models: dict[tuple[str, str], Model | None] = {}
         self._sellers: dict[str, str] = {}
 
@@ -82,11 +89,11 @@ class Scales:
             limit = model.batch_output_tokens_max or model.output_tokens_max
             what = f"max_tokens {facts.max_output_tokens} is over the {limit} that {facts.model} can write"
             return (Problem(where=where, what=what, hint="lower max_tokens"),)
-        tokens_in = estimate_input(facts, model)
+        tokens_in = estimate_input(facts, model, text=facts.text, counter=self._counter)
         if tokens_in.floor > model.largest_context_tokens:
             what = f"about {tokens_in.likely} tokens do not fit the {model.largest_context_tokens} of {facts.model}"
             return (Problem(where=where, what=what, hint="divide the request or take a model with a larger context"),)
-        tokens_out = estimate_output(facts.max_output_tokens, self._history.get(request.kind))
+        tokens_out = estimate_output(facts.max_output_tokens, self.learned.get((request.kind, facts.model)))
         try:
             costs = self.costs(codec, facts, tokens_in, tokens_out)
         except PriceUnknown as error:
@@ -100,7 +107,16 @@ class Scales:
             tokens_in=tokens_in,
             tokens_out=tokens_out,
             costs=costs,
+            sight=self.sight(model.tokenizer),
         )
+
+    def sight(self, tokenizer: TokenizerFamily) -> Sight:
+        """Say how texts of a family are seen: counted by its vocabulary where there is one, else by their letters."""
+        found = self._sights.get(tokenizer)
+        if found is None:
+            known = self._counter is not None and self._counter("?", tokenizer) is not None
+            found = self._sights[tokenizer] = Sight.VOCABULARY if known else Sight.LETTERS
+        return found
 
     def seller(self, model: str) -> str:
         """Name the provider that is asked for a model: the first by whom it is sold, else the first of all."""
@@ -118,10 +134,11 @@ class Scales:
         realtime = self._cost(codec.provider, facts, facts.lane, tokens_in, tokens_out)
         if facts.dearest_lane is not facts.lane:
             try:
-                most = self._cost(codec.provider, facts, facts.dearest_lane, tokens_in, tokens_out).ceiling
+                most = self._cost(codec.provider, facts, facts.dearest_lane, tokens_in, tokens_out)
             except PriceUnknown:  # a lane that is not sold for this model: nobody is served on it
-                most = realtime.ceiling
-            realtime = replace(realtime, ceiling=max(realtime.ceiling, most))
+                most = realtime
+            if most.ceiling > realtime.ceiling:
+                realtime = replace(realtime, ceiling=most.ceiling, output_ceiling=most.output_ceiling)
         windows: dict[Lane, Cost] = {}
         if facts.windows:
             for lane in codec.windows:
@@ -135,12 +152,19 @@ class Scales:
         self, provider: str, facts: BodyFacts, lane: Lane, tokens_in: TokenRange, tokens_out: TokenRange
     ) -> Cost:
         sheet = self.catalog.sheet(provider, facts.model, lane, self.day)
+        floor = sheet.likely_nanos(tokens_in.floor, tokens_out.floor)
+        likely = sheet.likely_nanos(tokens_in.likely, tokens_out.likely)
+        write, us_only = facts.dearest_write, facts.us_only
+        ceiling = sheet.ceiling_nanos(tokens_in.ceiling, tokens_out.ceiling, dearest_write=write, us_only=us_only)
+        prompt = sheet.ceiling_nanos(tokens_in.ceiling, 0, dearest_write=write, us_only=us_only)
+        # The answer's share is what is left without the prompt's: its price may hang on the prompt's length.
         return Cost(
-            floor=sheet.likely_nanos(tokens_in.floor, tokens_out.floor),
-            likely=sheet.likely_nanos(tokens_in.likely, tokens_out.likely),
-            ceiling=sheet.ceiling_nanos(
-                tokens_in.ceiling, tokens_out.ceiling, dearest_write=facts.dearest_write, us_only=facts.us_only
-            ),
+            floor=floor,
+            likely=likely,
+            ceiling=ceiling,
+            output_floor=floor - sheet.likely_nanos(tokens_in.floor, 0),
+            output_likely=likely - sheet.likely_nanos(tokens_in.likely, 0),
+            output_ceiling=ceiling - prompt,
         )
 
     def _model(self, provider: str, name: str) -> Model | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lowtide import plan as planning
+from lowtide.counting import installed_counter
 from lowtide.dispatch import PlanId, RunId
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
@@ -24,16 +25,16 @@ from lowtide.errors import (
 from lowtide.estimate import (
     FLOOR_PERCENT,
     Basis,
-    OutputHistory,
+    Losses,
     TokenRange,
+    estimate_output,
+    history_of_runs,
     likely_tokens,
-    output_history,
-    spread_percent,
 )
 from lowtide.ledger import AccountId
 from lowtide.money import Nanos, show_dollars
 from lowtide.pacing import Measure
-from lowtide.plan import Draft, Head, Plan, Turnaround
+from lowtide.plan import Draft, Head, Learned, Plan, Turnaround
 from lowtide.providers import BodyFacts
 from lowtide.request import Neutral
 from lowtide.routing import Route, TurnaroundBasis, TurnaroundRange, Wish, choose, turnaround
@@ -45,7 +46,6 @@ from lowtide.workload import LaterWave, Reading, Workload, WorkloadOptions
 
 UNSEALED_AFTER = timedelta(hours=1)
 CALL_SECONDS = 30  # that one real-time call is taken to last
-HISTORY_MIN = 5  # answers of a kind before their length counts as known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,14 @@ class Asked:
     skip_problems: bool
     wish: Wish
     cap: Nanos | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What earlier runs teach: how long answers were by (kind, model), and how many requests were lost."""
+
+    learned: Learned
+    losses: Losses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +129,9 @@ class Planning(Desk):
         asked: Asked,
     ) -> Planned:
         day, now, options = asked.day, asked.now, asked.options
-        learned = self._learned(row)
-        scales = Scales(self.codecs, self.catalog, day, learned)
+        past = self._past(row)
+        counter = installed_counter() if self.settings.tokens == "exact" else None
+        scales = Scales(self.codecs, self.catalog, day, past.learned, counter)
         draft = Draft(
             catalog=self.catalog,
             day=day,
@@ -144,6 +153,7 @@ class Planning(Desk):
                 tokens_out=weighed.tokens_out,
                 costs=weighed.costs,
                 body_bytes=len(weighed.params),
+                sight=weighed.sight,
             )
 
         made = spool(
@@ -169,7 +179,7 @@ class Planning(Desk):
         scope = replace(scope, facts={**scope.facts, **_said(options)})
         for number, later in enumerate(scope.later, start=1):
             for line in later:
-                self._add_later(draft, scales, number, line, options.model, learned.get(line.kind))
+                self._add_later(draft, scales, number, line, options.model)
         plan_row = replace(
             row,
             title=scope.title or row.title,
@@ -177,7 +187,7 @@ class Planning(Desk):
             waves=scope.waves,
             source_digest=reading.digest(),
         )
-        plan = self._close(draft, plan_row, scope.facts, made.problems_count, asked, learned)
+        plan = self._close(draft, plan_row, scope.facts, made.problems_count, asked, past)
         plan_row = replace(plan_row, provider=plan.provider, digest=plan.digest, figures=planning.encode(plan))
         sealed_at = await self.clock.now()
         with self.store.write() as tx:
@@ -186,12 +196,16 @@ class Planning(Desk):
             plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
 
-    def _learned(self, row: PlanRow) -> dict[str, OutputHistory]:
-        """Look up how long earlier answers were, by kind: of any folder for documents, else of this very input."""
+    def _past(self, row: PlanRow) -> Past:
+        """Look up what earlier runs teach: of any folder for documents, else of this very input."""
         source = "" if row.workload == "bpmn" else row.source
         with self.store.read() as tx:
-            found = history.answer_lengths(tx, workload=row.workload, model=row.model, source=source)
-        return {kind: output_history(lengths) for kind, lengths in found.items() if len(lengths) >= HISTORY_MIN}
+            seen = history.requests_seen(tx, history.newest_runs(tx, workload=row.workload, source=source))
+        learned = {
+            kind: history_of_runs([each.lengths for each in found], cut_answers=sum(each.cut for each in found))
+            for kind, found in seen.answers.items()
+        }
+        return Past(learned=learned, losses=Losses(asked=seen.asked, lost=seen.lost))
 
     def _close(
         self,
@@ -200,11 +214,9 @@ class Planning(Desk):
         facts: Mapping[str, str],
         problems: int,
         asked: Asked,
-        learned: Mapping[str, OutputHistory],
+        past: Past,
     ) -> Plan:
         now = asked.now
-        known = all(kind in learned for kind, _, _ in draft.kinds)
-        basis = Basis.LEARNED if known else Basis.LIMIT
         warnings = msgspec.json.decode(facts.get("warnings", "[]"), type=list[str])
         if problems:
             parts = (
@@ -213,6 +225,8 @@ class Planning(Desk):
                 else f"{problems} parts of the input have problems and are"
             )
             warnings.append(f"{parts} left out")
+        if self.settings.tokens == "exact" and installed_counter() is None:
+            warnings.append("tokens = exact, but nothing here counts: install lowtide[tokens]; prompts are estimated")
         models = sorted({(way.provider, way.model) for way in draft.sums})
         usual = self._usual(draft, models, now)
         choice = choose(
@@ -244,16 +258,17 @@ class Planning(Desk):
             ready_nine_in_ten=choice.expected_at.nine_in_ten_at - now,
             ready_basis=usual[choice.route].basis if choice.route in usual else TurnaroundBasis.PRIOR,
             misses=choice.misses,
-            basis_input=Basis.LOCAL,
-            basis_output=basis,
             blocked=blocked,
-            # Prompts are estimated from their bytes, which is the least sure part once answers are learned.
-            spread=spread_percent(sum(draft_sum.requests for draft_sum in draft.sums.values()), Basis.LOCAL)
-            if basis is Basis.LEARNED
-            else None,
         )
         seconds = partial(self._realtime_seconds, day=now.date())
-        return draft.plan(head, wave_exact=1, warnings=warnings, realtime_seconds=seconds)
+        return draft.plan(
+            head,
+            wave_exact=1,
+            warnings=warnings,
+            realtime_seconds=seconds,
+            learned=past.learned,
+            losses=past.losses,
+        )
 
     def _usual(
         self, draft: Draft, models: Sequence[tuple[str, str]], now: datetime
@@ -292,7 +307,6 @@ class Planning(Desk):
         wave: int,
         line: LaterWave,
         model: str,
-        lengths: OutputHistory | None,
     ) -> None:
         """Price a later wave from its totals: an average request, so that price tiers are an average's, too."""
         provider = scales.seller(model)
@@ -303,7 +317,6 @@ class Planning(Desk):
         each_in = likely_tokens(line.input_bytes_likely // count, tokenizer=found.tokenizer)
         most_in, most_out = -(-line.input_bytes_ceiling // count), -(-line.output_tokens_ceiling // count)
         most_in = min(most_in, found.largest_context_tokens)
-        each_out = max(1, most_out // 2) if lengths is None else max(1, min(lengths.mean_tokens, most_out))
         facts = codec.read_body(
             codec.encode(model=model, body=Neutral(text="?", max_output_tokens=max(1, most_out))), codec.neutral_endpoint
         )
@@ -311,14 +324,15 @@ class Planning(Desk):
         tokens_in = TokenRange(
             floor=each_in * FLOOR_PERCENT // 100, likely=each_in, ceiling=most_in, basis=Basis.LOCAL
         )
-        tokens_out = TokenRange(floor=1, likely=each_out, ceiling=most_out, basis=Basis.LIMIT)
+        tokens_out = estimate_output(max(1, most_out), scales.learned.get((line.kind, model)))
         draft.add_later(
             wave=wave,
             kind=line.kind,
             provider=provider,
             model=model,
             requests=line.requests,
-            tokens=(each_in, each_out),
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
             costs=scales.costs(codec, facts, tokens_in, tokens_out),
         )
 

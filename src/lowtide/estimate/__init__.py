@@ -26,8 +26,6 @@ from lowtide.estimate.ranges import (
     output_error,
     output_part,
     range_of_parts,
-    range_of_sum,
-    spread_percent,
     student,
 )
 from lowtide.estimate.texts import (
@@ -76,8 +74,6 @@ __all__ = [
     "output_part",
     "pilot_sizes",
     "range_of_parts",
-    "range_of_sum",
-    "spread_percent",
     "student",
     "text_tokens",
     "worth_counting",

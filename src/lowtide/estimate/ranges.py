@@ -10,7 +10,7 @@ numbers. bench/ranges.py measures how often the truth lies inside, over seeded w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, isqrt, log, sqrt
+from math import exp, log, sqrt
 
 from lowtide.estimate.lengths import OutputHistory
 from lowtide.estimate.words import Basis, SumRange, least_sure
@@ -236,39 +236,3 @@ def student(freedom: float) -> float:
 
 def _ppm(share: float) -> int:
     return round(share * ONE)
-
-
-# ---------------------------------------------------------------- a sum whose requests are known by their basis alone
-
-# Half widths of a 95 % range in percent of the likely sum: what all requests have in common, and what is each one's own.
-BASIS_SHARED_PERCENT = {Basis.COUNTED: 3, Basis.LEARNED: 15, Basis.LOCAL: 40}
-BASIS_OWN_PERCENT = {Basis.COUNTED: 3, Basis.LEARNED: 100, Basis.LOCAL: 50}
-
-
-def spread_percent(count: int, basis: Basis) -> int | None:
-    """Give the half width of the 95 % range of a sum over ``count`` requests in percent; ``None`` when unknown."""
-    if basis is Basis.LIMIT or count == 0:
-        return None
-    wide = range_of_sum(count=count, floor=0, likely=100_000, ceiling=10**9, basis=basis)
-    return -(-(wide.high - 100_000) // 1000)
-
-
-def range_of_sum(*, count: int, floor: int, likely: int, ceiling: int, basis: Basis) -> SumRange:
-    """Give the 95 % range of a sum over ``count`` requests of one kind, from the sums of their ranges.
-
-    Half its width is a part all requests share, plus a part of their own that shrinks with the root of their number;
-    both in percent of ``likely``, kept inside floor and ceiling. Where only a limit is known it is floor to ceiling.
-    """
-    if basis is Basis.LIMIT or count == 0:
-        return SumRange(floor=floor, low=floor, likely=likely, high=ceiling, ceiling=ceiling, basis=basis)
-    # Thousandths, so that the root of a small number is not rounded away.
-    own = BASIS_OWN_PERCENT[basis] * 1_000 * 1_000 // max(1, isqrt(count * 1_000_000))
-    half = likely * (BASIS_SHARED_PERCENT[basis] * 1_000 + own) // 100_000
-    return SumRange(
-        floor=floor,
-        low=max(floor, likely - half),
-        likely=likely,
-        high=min(ceiling, likely + half),
-        ceiling=ceiling,
-        basis=basis,
-    )

@@ -30,6 +30,7 @@ class BodyFacts:
     ``dearest_write`` is the dearest cache write the body may cause: ``""``, ``"5m"``, ``"1h"``, ``"30m"`` or ``"12h"``.
     ``lane`` is the lane it asks for when it is sent in real time, ``dearest_lane`` the dearest it may be served on then (a
     body that names no tier leaves that to its project). ``windows`` says whether it may go by a background window.
+    ``text`` is all its text together, for counting; what the provider adds is in ``content_bytes`` alone.
     """
 
     model: str
@@ -44,6 +45,7 @@ class BodyFacts:
     lane: Lane = Lane.REALTIME
     dearest_lane: Lane = Lane.REALTIME
     windows: bool = False
+    text: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

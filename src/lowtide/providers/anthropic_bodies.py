@@ -152,13 +152,15 @@ def _facts(body: _Params) -> BodyFacts:
     if body.tools:
         _add_tools(seen, body.tools)
     _add_settings(seen, body)
-    content_bytes, non_ascii_bytes = _lengths("".join(seen.texts))
+    text = "".join(seen.texts)
+    content_bytes, non_ascii_bytes = _lengths(text)
     return BodyFacts(
         model=body.model,
         max_output_tokens=body.max_tokens,
         content_bytes=content_bytes + seen.allowance_bytes,
         non_ascii_bytes=non_ascii_bytes,
         images=seen.images,
+        text=text,
         input_unbounded=seen.unbounded,
         cache_breakpoints=seen.breakpoints,
         dearest_write=seen.dearest_write,

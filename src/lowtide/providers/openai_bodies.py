@@ -192,7 +192,8 @@ def read_body(
 
 def _facts(body: _Params, found: _Found, *, endpoint: Endpoint, profile: Profile, limit: int) -> BodyFacts:
     """Put together what was found in a body that has no problem of ours."""
-    content_bytes, non_ascii_bytes = _lengths("".join(found.texts))
+    text = "".join(found.texts)
+    content_bytes, non_ascii_bytes = _lengths(text)
     lane, dearest = _lanes(body.service_tier, profile)
     return BodyFacts(
         model=body.model,
@@ -200,6 +201,7 @@ def _facts(body: _Params, found: _Found, *, endpoint: Endpoint, profile: Profile
         content_bytes=content_bytes + found.allowance_bytes,
         non_ascii_bytes=non_ascii_bytes,
         images=found.images,
+        text=text,
         input_unbounded=found.unbounded or _quotes_unseen(body),
         cache_breakpoints=found.breakpoints,
         dearest_write=_dearest_write(body, found, profile),

@@ -1,18 +1,22 @@
 """What earlier batches and answers tell about the next ones. One statement a function."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from lowtide.batch import BatchState
 from lowtide.dispatch import Role
 from lowtide.routing import TurnaroundSeen
 from lowtide.store import Transaction
-from lowtide.store.schema import ATTEMPTS, BATCHES, LOTS, PLANS, REQUESTS, SHARDS
+from lowtide.store.schema import ATTEMPTS, BATCHES, LOTS, PLANS, REQUESTS, RUNS, SHARDS, WAVES
 
 BATCHES_MAX = 200
-ANSWERS_MAX = 20_000
+RUNS_MAX = 10
+ANSWERS_MAX = 2_000  # of one run
+CUT = "max_tokens"  # why an answer ended, where its limit was the reason
 
 
 def durations(tx: Transaction, providers: Sequence[str]) -> list[timedelta]:
@@ -64,23 +68,66 @@ def turnarounds(tx: Transaction, provider: str, now: datetime) -> list[Turnaroun
     ]
 
 
-def answer_lengths(tx: Transaction, *, workload: str, model: str, source: str) -> dict[str, list[int]]:
-    """Output tokens of the newest answers by kind of request, unordered.
+@dataclass(slots=True, kw_only=True)
+class AnswersSeen:
+    """Answers of one plan to one kind of request of one model: their lengths in tokens, and how many a limit cut off."""
 
-    Of the same workload and model; an empty ``source`` takes every input's, else only those of that very input.
+    plan_id: str
+    lengths: list[int] = field(default_factory=list)
+    cut: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestsSeen:
+    """What became of the requests of earlier plans: answers by (kind, model), a value a plan, newest plan first.
+
+    ``asked`` are those that came to an end, ``lost`` those of them that ended without an answer and cost nothing.
     """
-    query = (
-        select(REQUESTS.c.kind, ATTEMPTS.c.output_tokens)
-        .select_from(ATTEMPTS)
-        .join(REQUESTS, (REQUESTS.c.plan_id == ATTEMPTS.c.plan_id) & (REQUESTS.c.seq == ATTEMPTS.c.seq))
-        .join(PLANS, PLANS.c.plan_id == ATTEMPTS.c.plan_id)
-        .where(PLANS.c.workload == workload, PLANS.c.model == model, ATTEMPTS.c.outcome == "succeeded")
-        .order_by(ATTEMPTS.c.at.desc())
-        .limit(ANSWERS_MAX)
-    )
+
+    answers: dict[tuple[str, str], list[AnswersSeen]] = field(default_factory=dict)
+    asked: int = 0
+    lost: int = 0
+
+
+def newest_runs(tx: Transaction, *, workload: str, source: str) -> list[str]:
+    """Name the plans of the newest runs of a workload; an empty ``source`` takes every input's, else of that alone."""
+    query = select(PLANS.c.plan_id).join(RUNS, RUNS.c.plan_id == PLANS.c.plan_id).where(PLANS.c.workload == workload)
     if source:
         query = query.where(PLANS.c.source == source)
-    found: dict[str, list[int]] = {}
-    for row in tx.execute(query):
-        found.setdefault(row.kind, []).append(row.output_tokens)
-    return found
+    return list(tx.execute(query.order_by(RUNS.c.created_at.desc(), PLANS.c.plan_id).limit(RUNS_MAX)).scalars())
+
+
+def requests_seen(tx: Transaction, plan_ids: Sequence[str]) -> RequestsSeen:
+    """Read what became of the requests of some plans; of a large one, a sample that is evenly spread over it."""
+    seen = RequestsSeen()
+    for plan_id in plan_ids:
+        last = tx.execute(select(func.max(WAVES.c.last_seq)).where(WAVES.c.plan_id == plan_id)).scalar()
+        count = 0 if last is None else last + 1
+        step = max(1, -(-count // ANSWERS_MAX))
+        query = (
+            select(REQUESTS.c.kind, REQUESTS.c.model, REQUESTS.c.state, ATTEMPTS.c.output_tokens, ATTEMPTS.c.code)
+            .add_columns(ATTEMPTS.c.cost_nanos)
+            .outerjoin_from(
+                REQUESTS,
+                ATTEMPTS,
+                (ATTEMPTS.c.shard_id == REQUESTS.c.shard_id) & (ATTEMPTS.c.ordinal == REQUESTS.c.ordinal),
+            )
+            .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state.in_(["succeeded", "failed"]))
+        )
+        if step > 1:  # by name: reading one in a hundred of a million would still walk through all
+            query = query.where(REQUESTS.c.seq.in_(range(0, count, step)))
+        for row in tx.execute(query):
+            _take(seen, plan_id, row)
+    return seen
+
+
+def _take(seen: RequestsSeen, plan_id: str, row: Any) -> None:  # noqa: ANN401 a row of several columns
+    seen.asked += 1
+    if row.state == "failed":
+        seen.lost += not row.cost_nanos
+        return
+    plans_seen = seen.answers.setdefault((row.kind, row.model), [])
+    if not plans_seen or plans_seen[-1].plan_id != plan_id:
+        plans_seen.append(AnswersSeen(plan_id=plan_id))
+    plans_seen[-1].lengths.append(row.output_tokens)
+    plans_seen[-1].cut += row.code == CUT
