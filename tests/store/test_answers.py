@@ -1,16 +1,18 @@
 """``store/answers`` and ``store/history``: finished requests read back; on SQLite and on PostgreSQL."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from world import NOW, PLAN, RUN, SECOND, SHARD, add_batch, add_run, add_shard, land, landed
+from world import MODEL, NOW, PLAN, RUN, SECOND, SHARD, add_batch, add_run, add_shard, land, landed
 
 from lowtide.batch import BatchState
 from lowtide.dispatch import Role
 from lowtide.money import Nanos
+from lowtide.routing import TurnaroundSeen
 from lowtide.store import Store, answers, history, shards
 from lowtide.store.answers import FailureCount, StateCount
-from lowtide.store.schema import REQUESTS
+from lowtide.store.schema import LOTS, REQUESTS
 from lowtide.usage import Usage
 
 ERRORED: dict[str, Any] = {"outcome": "errored", "usage": None, "cost": Nanos(0), "answer_at": None}
@@ -173,5 +175,41 @@ def test_only_whole_batches_of_ours_tell_how_long_one_takes(store: Store) -> Non
     with store.write() as tx:
         shards.set_batch(tx, canceled, cancel_asked=True)
     with store.read() as tx:
-        assert sorted(history.durations(tx, "anthropic")) == [timedelta(minutes=5), timedelta(minutes=7)]
-        assert history.durations(tx, "openai") == []
+        assert sorted(history.durations(tx, ["anthropic", "openai"])) == [timedelta(minutes=5), timedelta(minutes=7)]
+        assert history.durations(tx, ["openai"]) == []
+
+
+def test_turnarounds_are_told_newest_first_with_what_routing_asks_of_them(store: Store) -> None:
+    """Those that are out tell that they take longer than their age."""
+    add_run(store)
+    add_shard(store)
+
+    def add(minutes: int | None = None, **values: object) -> None:
+        ended_at = None if minutes is None else NOW + timedelta(minutes=minutes)
+        state = BatchState.RUNNING if minutes is None else BatchState.ENDED
+        add_batch(store, **{"state": state, "created_at": NOW, "ended_at": ended_at, **values})
+
+    add(5, provider_batch_id="a", total=7)
+    add(provider_batch_id="b", total=8)
+    add(9, provider_batch_id="c", role=Role.DUPLICATE)
+    add(9, provider_batch_id="d", state=BatchState.FAILED)
+    add(9, provider_batch_id="e", state=BatchState.LOST)
+    add(9, provider_batch_id="f", created_at=None)
+    with store.read() as tx:
+        found = history.turnarounds(tx, "anthropic", NOW + timedelta(minutes=30))
+        assert history.turnarounds(tx, "openai", NOW) == []
+    out = TurnaroundSeen(
+        provider="anthropic", model=MODEL, requests=8, hour=10, took=timedelta(minutes=30), ended=False
+    )
+    assert found == [out, replace(out, requests=7, took=timedelta(minutes=5), ended=True)]
+
+
+def test_a_turnaround_has_the_model_of_its_lot_where_a_batch_takes_one(store: Store) -> None:
+    add_run(store)
+    with store.write() as tx:
+        tx.execute(LOTS.update().values(model="gpt-5.6-luna"))
+    add_shard(store)
+    add_batch(store, state=BatchState.ENDED, created_at=NOW, ended_at=NOW - SECOND)
+    with store.read() as tx:
+        (found,) = history.turnarounds(tx, "anthropic", NOW)
+    assert (found.model, found.took) == ("gpt-5.6-luna", timedelta()), "no clock of a provider makes it negative"

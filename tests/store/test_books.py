@@ -133,6 +133,64 @@ def test_a_settlement_above_its_hold_is_booked_and_says_so(books_store: Store) -
     assert balances(books_store) == (0, 120)
 
 
+def split(store: Store, hold_id: int, amount: int) -> HoldId:
+    with store.write() as tx:
+        return books.split(
+            tx, hold_id, Nanos(amount), payer=PAYER, payee=PAYEE, reason=Reason.DOUBT, shard_id="lt1", at=NOW
+        )
+
+
+def holds(store: Store) -> list[tuple[int, int, str]]:
+    with store.read() as tx:
+        found = books.holds_of(tx, PAYER)
+    return [(hold.hold.hold_id, hold.hold.remaining, hold.reason) for hold in found]
+
+
+def test_a_part_of_a_hold_gets_a_name_of_its_own(books_store: Store) -> None:
+    """Promise 3: what a lost call may have cost is held by its name, and no more than before is held in all."""
+    hold_id = held(books_store, 600)
+    part = split(books_store, hold_id, 200)
+    assert balances(books_store) == balances(books_store, PAYEE) == (600, 0)
+    assert holds(books_store) == [(hold_id, 400, "batch"), (part, 200, "doubt")]
+    assert transfers(books_store)[1:] == [("release", 200, "batch"), ("reserve", 200, "doubt")]
+    assert settle(books_store, hold_id, 100) is Verdict.ACCEPTED, "the rest goes on as it was"
+    with books_store.write() as tx:
+        assert books.release(tx, hold_id, at=NOW) == 300
+    assert balances(books_store) == (200, 100)
+    assert holds(books_store) == [(part, 200, "doubt")]
+
+
+def test_a_part_never_takes_more_than_there_is_from_its_hold_and_is_whole_all_the_same(books_store: Store) -> None:
+    """It may be money: it is held whatever the limit says."""
+    hold_id = held(books_store, 950)
+    settle(books_store, hold_id, 900)
+    part = split(books_store, hold_id, 200)
+    assert holds(books_store) == [(part, 200, "doubt")]
+    assert balances(books_store) == (200, 900)
+    with books_store.read() as tx:
+        assert books.find_hold(tx, hold_id) is not None, "settlements of its other calls are still to come"
+
+
+def test_a_part_of_a_hold_that_is_gone_is_held_all_the_same(books_store: Store) -> None:
+    hold_id = held(books_store, 600)
+    with books_store.write() as tx:
+        books.release(tx, hold_id, at=NOW)
+    part = split(books_store, hold_id, 200)
+    assert holds(books_store) == [(part, 200, "doubt")]
+    assert balances(books_store) == (200, 0)
+
+
+def test_a_used_up_hold_may_stay_for_what_is_still_to_come(books_store: Store) -> None:
+    hold_id = held(books_store, 600)
+    with books_store.write() as tx:
+        assert books.release(tx, hold_id, at=NOW, keep_empty=True) == 600
+        found = books.find_hold(tx, hold_id)
+    assert found is not None
+    assert found.hold.remaining == 0
+    assert settle(books_store, hold_id, 5) is Verdict.OVER_HOLD
+    assert balances(books_store) == (0, 5)
+
+
 def test_one_request_is_never_settled_twice(books_store: Store) -> None:
     hold_id = held(books_store, 600)
     settle(books_store, hold_id, 10, start=7)

@@ -1,10 +1,12 @@
 """``store/plans``: plans and their requests as they are made; on SQLite and on PostgreSQL."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import func, select
-from world import NOW, PLAN, SECOND, add_plan, add_run, new_request, plan_row
+from world import LOT, MODEL, NOW, PLAN, SECOND, add_plan, add_run, new_request, plan_row
 
-from lowtide.store import Store, plans
+from lowtide.store import Store, plans, runs, shards
 from lowtide.store.schema import KINDS, METADATA, REQUESTS
 
 
@@ -18,9 +20,9 @@ def test_a_plan_counts_only_when_it_is_sealed(store: Store) -> None:
         plans.insert_plan(tx, plan_row(), sealed=False)
         assert plans.find_plan(tx, PLAN) is None
         assert plans.newest_plans(tx, 9) == []
-        plans.seal_plan(tx, plan_row(title="whole", waves=3))
+        plans.seal_plan(tx, plan_row(title="whole", waves=3), NOW + SECOND)
         found = plans.find_plan(tx, PLAN)
-    assert found == plan_row(title="whole", waves=3)
+    assert found == plan_row(title="whole", waves=3, sealed_at=NOW + SECOND)
 
 
 def test_scopes_are_kept_small(store: Store) -> None:
@@ -57,6 +59,7 @@ def test_a_plan_is_dropped_whole_and_alone(store: Store) -> None:
         assert plans.find_plan(tx, PLAN) is None
         assert plans.find_plan(tx, "p_2") is not None
         assert plans.last_seq(tx, PLAN) == -1
+        assert (plans.lots(tx, PLAN), plans.lots(tx, "p_2")) == ({}, {LOT: 0})
     assert count(store) == 3
 
 
@@ -135,6 +138,25 @@ def test_kinds_are_noted_once_and_keep_what_was_learned(store: Store) -> None:
     add_plan(store)
     with store.write() as tx:
         tx.execute(KINDS.update().values(passed=True))
-        plans.add_kinds(tx, PLAN, [("line", "claude-sonnet-5-5"), ("line", "claude-haiku-5-5")])
-        rows = tx.execute(select(KINDS.c.model, KINDS.c.passed).order_by(KINDS.c.model)).all()
-    assert [tuple(row) for row in rows] == [("claude-haiku-5-5", False), ("claude-sonnet-5-5", True)]
+        seen = [("line", "anthropic", MODEL), ("line", "anthropic", "claude-haiku-5-5"), ("line", "openai", MODEL)]
+        plans.add_kinds(tx, PLAN, seen)
+        rows = tx.execute(select(KINDS.c.provider, KINDS.c.model, KINDS.c.passed)).all()
+    assert sorted(tuple(row) for row in rows) == [
+        ("anthropic", "claude-haiku-5-5", False),
+        ("anthropic", MODEL, True),
+        ("openai", MODEL, False),
+    ]
+
+
+def test_lots_are_noted_once_and_keep_where_they_are(store: Store) -> None:
+    """A later wave adds what is new; what is packed, and how it goes out, stays as it is."""
+    add_plan(store)
+    later = {LOT: 0, replace(LOT, provider="openai"): 1, replace(LOT, turn=1): 2}
+    with store.write() as tx:
+        runs.set_packed(tx, PLAN, 0, 2)
+        plans.set_routes(tx, PLAN, {0: "realtime"})
+        plans.add_lots(tx, PLAN, later, packed_seq=2)
+        assert plans.lots(tx, PLAN) == later
+        rows = [shards.lot_row(tx, PLAN, lot) for lot in range(3)]
+        assert plans.lots(tx, "p_2") == {}
+    assert [(row.route, row.packed_seq) for row in rows] == [("realtime", 2), ("batch", 2), ("batch", 2)]

@@ -7,8 +7,10 @@ import pytest
 from sqlalchemy import func, select
 from world import NOW, PAYER, PLAN, RUN, SHARD, add_plan, add_run, add_shard, land, landed, new_request, run
 
+from lowtide.attempt import CallState
 from lowtide.dispatch import RunState
-from lowtide.store import Store, answers, books, plans, prunes, runs, worker_name
+from lowtide.packing import ShardId
+from lowtide.store import Store, answers, books, calls, plans, prunes, runs, worker_name
 from lowtide.store.schema import ATTEMPTS, REQUESTS, SEGMENTS, TRANSFERS
 from lowtide.store.segments import Place, SegmentWriter
 
@@ -72,6 +74,22 @@ def test_what_ended_long_ago_is_forgotten_but_for_the_books(store: Store) -> Non
     assert (attempt.answer_at, attempt.message, attempt.cost_nanos) == (None, "", 40)
 
 
+def test_what_is_in_doubt_is_not_forgotten(store: Store) -> None:
+    """Its hold counts as spent until somebody settles it, and they find it by its request's name."""
+    body, _ = over(store)
+    with store.write() as tx:
+        plans.insert_requests(store, tx, PLAN, [new_request(1)])
+        calls.begin(store, tx, PLAN, [(ShardId(f"lt{RUN}"), 1, 0)], NOW)
+        calls.set_call(tx, f"lt{RUN}", 1, state=CallState.DOUBTFUL)
+    assert prune(store, DAY).runs == 1
+    assert prune(store, DAY).runs == 0
+    with store.write() as tx:
+        assert [doubt.key for doubt in calls.doubts(tx)] == ["key 0"]
+        assert store.body(body) == b"body of p_1"
+        calls.end(store, tx, [(ShardId(f"lt{RUN}"), 1)])
+    assert prune(store, DAY).runs == 1, "settled, so forgotten"
+
+
 def test_again_is_nothing(store: Store) -> None:
     over(store)
     prune(store, DAY)
@@ -98,7 +116,7 @@ def test_a_segment_that_another_run_needs_stays(store: Store) -> None:
     body, _ = over(store)
     add_plan(store, 1, "p_2", body_at=body)
     with store.write() as tx:
-        plans.seal_plan(tx, _young("p_2"))
+        plans.seal_plan(tx, _young("p_2"), NOW + 2 * DAY)
     pruned = prune(store, DAY)
     assert (pruned.runs, pruned.plans, pruned.segments) == (1, 0, 1)
     assert store.body(body) == b"body of p_1"

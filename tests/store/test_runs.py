@@ -4,19 +4,38 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from world import DOOR, NOW, PLAN, RUN, SECOND, SHARD, Home, add_batch, add_run, add_shard, run
+from sqlalchemy.exc import IntegrityError
+from world import (
+    DOOR,
+    LOT,
+    MODEL,
+    NOW,
+    PLAN,
+    RUN,
+    SECOND,
+    SHARD,
+    Home,
+    add_batch,
+    add_calls,
+    add_plan,
+    add_run,
+    add_shard,
+    land,
+    landed,
+    run,
+)
 
-from lowtide.attempt import AttemptState
+from lowtide.attempt import AttemptState, CallState
 from lowtide.batch import BatchState
-from lowtide.dispatch import BatchId, KnownBatch, KnownDoor, KnownShard, Role, RunState
-from lowtide.packing import pack_members
+from lowtide.dispatch import BatchId, KnownBatch, KnownCall, KnownDoor, KnownShard, Role, RunId, RunState
 from lowtide.store import Store, plans, runs, shards, worker_name
-from lowtide.store.schema import DOORS, SHARDS
+from lowtide.store.schema import DOORS, RUNS
 
 LEASE = timedelta(minutes=10)
 LIVING = worker_name("aaaaa")
@@ -44,7 +63,10 @@ def test_a_run_reads_back_with_its_plan(store: Store) -> None:
     row = add_run(store)
     assert (row.run_id, row.plan_id, row.state, row.wave, row.waves) == (RUN, PLAN, RunState.ACTIVE, 0, 1)
     assert (row.title, row.workload, row.provider, row.model) == ("folder", "batch", "anthropic", "claude-sonnet-5-5")
-    assert (row.created_at, row.ended_at, row.packed_seq, row.out) == (NOW, None, -1, "/out")
+    assert (row.created_at, row.ended_at, row.sealed_seq, row.out) == (NOW, None, 2, "/out")
+    assert (row.route, row.deadline_at, row.hasten_at, row.hastened, row.doubts) == (
+        "batch", None, None, False, "resend",
+    )  # fmt: skip
     assert (row.leased_by, row.leased_until, row.reason, row.credential) == (None, None, "", "default")
     with store.read() as tx:
         assert runs.find_run(tx, PLAN) == row
@@ -70,10 +92,39 @@ def test_waves_and_packing_are_remembered(store: Store) -> None:
     add_run(store)
     with store.write() as tx:
         runs.set_wave(tx, RUN, 1)
-        runs.set_packed(tx, RUN, 2)
+        runs.set_packed(tx, PLAN, 0, 2)
         assert runs.wave_span(tx, PLAN, 0) == (0, 2)
         assert runs.wave_span(tx, PLAN, 1) is None
-    assert (run(store).wave, run(store).packed_seq) == (1, 2)
+        assert shards.lot_row(tx, PLAN, 0).packed_seq == 2
+    assert (run(store).wave, run(store).sealed_seq) == (1, 2)
+    with store.write() as tx:
+        plans.insert_wave(tx, PLAN, 1, first_seq=3, last_seq=5)
+    assert run(store).sealed_seq == 5
+
+
+def test_a_deadline_and_a_lane_are_kept(store: Store) -> None:
+    add_plan(store)
+    with store.write() as tx:
+        runs.insert_run(
+            tx,
+            run_id=RUN,
+            plan_id=PLAN,
+            out="",
+            credential="",
+            created_at=NOW,
+            route="realtime",
+            deadline_at=NOW + SECOND,
+            doubts="wait",
+        )
+    row = run(store)
+    assert (row.route, row.deadline_at, row.doubts) == ("realtime", NOW + SECOND, "wait")
+
+
+@pytest.mark.parametrize("values", [{"route": "pigeon"}, {"doubts": "forget"}, {"state": "sold"}])
+def test_unknown_words_are_refused_by_the_schema(store: Store, values: dict[str, str]) -> None:
+    add_run(store)
+    with pytest.raises(IntegrityError), store.write() as tx:
+        tx.execute(RUNS.update().values(**values))
 
 
 # leases
@@ -135,6 +186,31 @@ def test_claims_are_let_go(store: Store) -> None:
         runs.let_go(tx, LIVING)
         assert not runs.holds_lease(tx, RUN, LIVING)
     assert claim(store, OTHER)
+
+
+def test_whoever_sends_asks_for_the_claim_and_the_state_at_once(store: Store) -> None:
+    """A run that was paused or canceled a moment ago starts no further call."""
+    add_run(store)
+    claim(store, LIVING)
+    with store.write() as tx:
+        assert runs.holds_lease(tx, RUN, LIVING, state=RunState.ACTIVE)
+        assert not runs.holds_lease(tx, RUN, OTHER, state=RunState.ACTIVE)
+        runs.set_state(tx, RUN, RunState.PAUSED)
+        assert not runs.holds_lease(tx, RUN, LIVING, state=RunState.ACTIVE)
+        assert runs.holds_lease(tx, RUN, LIVING)
+        assert not runs.holds_lease(tx, RunId("r_none"), LIVING)
+
+
+def test_a_state_is_left_only_from_where_it_may_be(store: Store) -> None:
+    """A run that its user cancels is not paused by the worker's next error."""
+    add_run(store)
+    active = frozenset({RunState.ACTIVE})
+    with store.write() as tx:
+        assert runs.set_state(tx, RUN, RunState.CANCELING)
+        assert not runs.set_state(tx, RUN, RunState.PAUSED, only_from=active)
+        assert runs.set_state(tx, RUN, RunState.CANCELED, ended_at=NOW)
+        assert not runs.set_state(tx, RUN, RunState.ACTIVE), "what is over stays so"
+    assert run(store).state is RunState.CANCELED
 
 
 PROCESS = """
@@ -274,6 +350,14 @@ def test_failures_are_counted_until_the_provider_answers(store: Store) -> None:
         assert runs.known_door(tx, DOOR).backoff_until is None
 
 
+def test_a_full_queue_is_remembered_until_when(store: Store) -> None:
+    add_run(store)
+    with store.write() as tx:
+        runs.say_full(tx, DOOR, NOW + SECOND)
+        door = runs.known_door(tx, DOOR)
+    assert (door.full_until, door.backoff_until) == (NOW + SECOND, None)
+
+
 QUEUED = {
     BatchState.PLANNED,
     BatchState.SUBMITTING,
@@ -293,6 +377,11 @@ def test_what_is_queued_is_what_is_not_over_and_not_a_suspect(store: Store, stat
     add_batch(store, state=BatchState.RUNNING, role=Role.SUSPECT, total=500, provider_batch_id="b")
     with store.read() as tx:
         assert runs.known_door(tx, DOOR).queued_requests == (30 if state in QUEUED else 0)
+        assert runs.known_door(tx, "anthropic:team").queued_requests == 0, "another key's queue"
+        assert runs.known_door(tx, "openai:default").queued_requests == 0, "another provider's"
+    with store.write() as tx:
+        shards.set_shard(tx, SHARD, state=AttemptState.DROPPED)
+        assert runs.known_door(tx, DOOR).queued_requests == 0, "given up: its batch stays planned for ever"
 
 
 def test_the_run_of_a_batch_is_known(store: Store) -> None:
@@ -307,9 +396,9 @@ def test_the_run_of_a_batch_is_known(store: Store) -> None:
 # what dispatch must know
 
 
-def known(store: Store) -> tuple[KnownShard, ...]:
+def known(store: Store, flying: frozenset[tuple[str, int]] = frozenset()) -> tuple[KnownShard, ...]:
     with store.read() as tx:
-        return runs.known_shards(tx, run(store))
+        return runs.known_shards(tx, run(store), flying)
 
 
 def test_a_shard_is_known_with_its_batches(store: Store) -> None:
@@ -323,7 +412,6 @@ def test_a_shard_is_known_with_its_batches(store: Store) -> None:
             route="batch",
             state=AttemptState.OUT,
             delivered=False,
-            next_at=None,
             batches=(
                 KnownBatch(
                     batch_id=first,
@@ -356,12 +444,10 @@ def test_a_shard_is_known_with_its_batches(store: Store) -> None:
     ("state", "delivered", "seen"),
     [
         (AttemptState.RESERVED, False, True),
-        (AttemptState.SENDING, False, True),
         (AttemptState.OUT, False, True),
         (AttemptState.LANDED, False, True),
         (AttemptState.LANDED, True, False),
         (AttemptState.DROPPED, False, False),
-        (AttemptState.DOUBTFUL, False, False),
     ],
 )
 def test_shards_that_need_nothing_are_left_out(store: Store, state: AttemptState, delivered: bool, seen: bool) -> None:
@@ -385,44 +471,88 @@ def test_a_late_twin_keeps_its_shard_in_sight(store: Store, role: Role) -> None:
     assert known(store) == ()
 
 
-def test_what_waits_is_counted(store: Store) -> None:
+def calls_of(store: Store, *flying: int) -> tuple[KnownCall, ...]:
+    (shard,) = known(store, frozenset((SHARD, ordinal) for ordinal in flying))
+    return shard.calls
+
+
+def block(store: Store, count: int = 6, **values: object) -> None:
+    add_run(store, count)
+    add_shard(store, range(count), route="realtime", **values)  # type: ignore[arg-type]
+
+
+def test_of_a_block_the_calls_that_are_lost_are_known_and_those_in_flight_are_counted(store: Store) -> None:
+    """What this process waits for lost nothing; any other call that is still being made lost its process."""
+    block(store)
+    add_calls(store, [0, 1, 2])
+    add_calls(store, [3], state=CallState.QUEUED, response_id="resp_1", next_at=NOW, cancel_asked=True)
+    add_calls(store, [4], state=CallState.DOUBTFUL)
+    queued = KnownCall(ordinal=3, state=CallState.QUEUED, cancel_asked=True, next_at=NOW)
+    lost = [KnownCall(ordinal=ordinal, state=CallState.SENDING, lost=True) for ordinal in range(3)]
+    assert calls_of(store) == (*lost, queued), "a doubt needs nothing more from dispatch"
+    assert calls_of(store, 0, 2) == (lost[1], queued)
+    assert calls_of(store, 0, 1, 2, 3) == (queued,)
+    assert [shard.flying for shard in known(store, frozenset({(SHARD, 0), ("another", 1)}))] == [1]
+
+
+def test_what_of_a_block_is_unstarted_has_neither_a_call_nor_an_outcome(store: Store) -> None:
+    block(store)
+    assert [shard.unstarted for shard in known(store)] == [6]
+    add_calls(store, [0, 1])
+    add_calls(store, [2], state=CallState.DOUBTFUL)
+    land(store, [landed(3), landed(4)])
+    land(store, [landed(2, outcome="errored", code="reply_lost", usage=None)])  # a doubt whose request was given up
+    (shard,) = known(store)
+    assert (shard.unstarted, shard.first) == (1, False)
+    assert (shard.route, shard.provider) == ("realtime", "anthropic")
+
+
+def test_a_block_of_one_that_is_the_first_of_its_kind_says_so(store: Store) -> None:
+    block(store, 1, kind="line", provider="openai")
+    (shard,) = known(store)
+    assert (shard.first, shard.unstarted, shard.provider) == (True, 1, "openai")
+
+
+def test_members_of_a_batch_are_not_unstarted(store: Store) -> None:
+    """Else its shard looked as if it had something to send for ever."""
+    add_run(store)
+    add_shard(store)
+    add_batch(store, state=BatchState.RUNNING)
+    (shard,) = known(store)
+    assert (shard.unstarted, shard.unsent) == (0, False)
+
+
+def test_what_goes_out_again_is_counted(store: Store) -> None:
     add_run(store, 5)
     with store.write() as tx:
-        runs.set_packed(tx, RUN, 1)
         shards.set_requests(store, tx, PLAN, [0, 4], state="retry", was="pending")
     with store.read() as tx:
-        assert runs.pending_count(tx, run(store)) == 2
         assert runs.retrying_count(tx, run(store)) == 2
 
 
-def test_counting_stops_where_it_does_not_matter(store: Store) -> None:
-    add_run(store, 1500)
-    with store.read() as tx:
-        assert runs.pending_count(tx, run(store)) == 1000
-
-
 def test_kinds_are_tried_refused_and_passed(store: Store) -> None:
+    """By whom they are answered, too: that one provider takes a body does not say that another does."""
     add_run(store)
     with store.write() as tx:
-        plans.add_kinds(tx, PLAN, [("line", "claude-sonnet-5-5"), ("summary", "claude-haiku-5-5")])
-        runs.refuse_kind(tx, PLAN, "line", "claude-sonnet-5-5")
-        runs.refuse_kind(tx, PLAN, "line", "claude-sonnet-5-5")
+        plans.add_kinds(tx, PLAN, [("line", "anthropic", MODEL), ("line", "openai", MODEL), ("summary", "openai", "m")])
+        runs.refuse_kind(tx, PLAN, "line", "anthropic", MODEL)
+        runs.refuse_kind(tx, PLAN, "line", "anthropic", MODEL)
         assert runs.untested_kinds(tx, PLAN) == [
-            ("line", "claude-sonnet-5-5", 2),
-            ("summary", "claude-haiku-5-5", 0),
+            ("line", "anthropic", MODEL, 2),
+            ("line", "openai", MODEL, 0),
+            ("summary", "openai", "m", 0),
         ]
         runs.forget_refusals(tx, PLAN)
-        runs.pass_kind(tx, PLAN, "summary", "claude-haiku-5-5")
-        assert runs.untested_kinds(tx, PLAN) == [("line", "claude-sonnet-5-5", 0)]
+        runs.pass_kind(tx, PLAN, "line", "openai", MODEL)
+        assert runs.untested_kinds(tx, PLAN) == [("line", "anthropic", MODEL, 0), ("summary", "openai", "m", 0)]
 
 
-def test_a_doubt_about_the_very_same_members_is_found(store: Store) -> None:
+def test_each_wave_and_lot_is_packed_from_its_own_first(store: Store) -> None:
+    """A lot that comes with a later wave has nothing before it."""
     add_run(store)
-    add_shard(store, [1], route="realtime", state=AttemptState.DOUBTFUL)
-    with store.read() as tx:
-        assert runs.doubts_about(tx, RUN, pack_members([1]))
-        assert not runs.doubts_about(tx, RUN, pack_members([2]))
-        assert tx.execute(select(SHARDS.c.members)).scalar() == b"1"
+    with store.write() as tx:
+        plans.add_lots(tx, PLAN, {LOT: 0, replace(LOT, turn=1): 1}, packed_seq=2)
+        assert [shards.lot_row(tx, PLAN, lot).packed_seq for lot in (0, 1)] == [-1, 2]
 
 
 # events

@@ -12,8 +12,9 @@ from lowtide.dispatch import BatchId, PlanId, Role, RunId
 from lowtide.ledger import AccountId, Reason
 from lowtide.money import Nanos
 from lowtide.packing import ShardId, pack_members
-from lowtide.store import Store, books, plans, runs, shards
-from lowtide.store.plans import NewRequest, PlanRow
+from lowtide.request import Endpoint
+from lowtide.store import Store, books, calls, plans, runs, shards
+from lowtide.store.plans import Lot, NewRequest, PlanRow
 from lowtide.store.shards import Landed, ShardRow
 from lowtide.usage import Usage
 
@@ -25,6 +26,8 @@ SHARD = ShardId("lt00000000000001")
 PAYER = AccountId("run:r_1")
 PAYEE = AccountId("provider:anthropic")
 DOOR = "anthropic:default"
+MODEL = "claude-sonnet-5-5"
+LOT = Lot(provider="anthropic", model="", endpoint=Endpoint.MESSAGES)
 
 
 @dataclass
@@ -56,7 +59,7 @@ def plan_row(plan_id: str = PLAN, **values: object) -> PlanRow:
         workload="batch",
         source="/in.jsonl",
         source_digest="s" * 64,
-        model="claude-sonnet-5-5",
+        model=MODEL,
         provider="anthropic",
         digest="d" * 64,
         figures=b'{"requests": 3}',
@@ -73,11 +76,14 @@ def new_request(seq: int, **values: object) -> NewRequest:
         wave=0,
         key=f"key {seq}",
         kind="line",
-        model="claude-sonnet-5-5",
+        model=MODEL,
         body_at=1 << 40 | seq,
         body_bytes=1000,
         likely=50,
         ceiling=100,
+        realtime=200,
+        input_tokens=30,
+        output_tokens=60,
     )
     return replace(row, **values)  # type: ignore[arg-type]
 
@@ -88,7 +94,8 @@ def add_plan(store: Store, count: int = 3, plan_id: str = PLAN, **values: object
         plans.insert_plan(tx, plan_row(plan_id), sealed=True)
         assert not plans.insert_requests(store, tx, plan_id, [new_request(seq, **values) for seq in range(count)])
         plans.insert_wave(tx, plan_id, 0, first_seq=0, last_seq=count - 1)
-        plans.add_kinds(tx, plan_id, [("line", "claude-sonnet-5-5")])
+        plans.add_kinds(tx, plan_id, [("line", "anthropic", MODEL)])
+        plans.add_lots(tx, plan_id, {LOT: 0})
 
 
 def add_run(
@@ -121,6 +128,8 @@ def add_shard(
     run_id: str = RUN,
     plan_id: str = PLAN,
     route: str = "batch",
+    provider: str = "anthropic",
+    kind: str = "",
     state: AttemptState = AttemptState.OUT,
     amount: int = 300,
 ) -> ShardRow:
@@ -141,14 +150,15 @@ def add_shard(
             run_id=RunId(run_id),
             plan_id=PlanId(plan_id),
             wave=0,
+            provider=provider,
+            lot=0,
             route=route,
-            kind="",
+            kind=kind,
             members=array("q", seqs),
             requests=len(seqs),
             bytes=1000 * len(seqs),
             hold_id=hold_id,
             state=state,
-            tries=0,
         )
         shards.insert_shard(tx, row, members=pack_members(list(seqs)), created_at=NOW, state=state)
     return row
@@ -167,6 +177,17 @@ def add_batch(store: Store, shard_id: str = SHARD, **values: object) -> BatchId:
             state=state,  # type: ignore[arg-type]
             values=values,
         )
+
+
+def add_calls(store: Store, ordinals: Sequence[int], shard_id: str = SHARD, **values: object) -> None:
+    """Write the intent of real-time calls, and whatever else is known of them."""
+    with store.write() as tx:
+        row = shards.shard(tx, shard_id)
+        intents = [(row.shard_id, ordinal, row.members[ordinal]) for ordinal in ordinals]
+        calls.begin(store, tx, row.plan_id, intents, NOW)
+        for ordinal in ordinals:
+            if values:
+                calls.set_call(tx, shard_id, ordinal, **values)
 
 
 def landed(ordinal: int, **values: object) -> Landed:

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, func, select
 
 from lowtide.attempt import CallState
 from lowtide.dispatch import PlanId
 from lowtide.packing import ShardId
 from lowtide.store import Store, Transaction
 from lowtide.store.schema import CALLS, REQUESTS, SHARDS, instant_text
-
 
 ASKED_MAX = 200  # of what is made in the background, at a time
 
@@ -144,11 +143,6 @@ def doubt_count(tx: Transaction, run_id: str) -> int:
     query = select(func.count()).select_from(CALLS).join(SHARDS, SHARDS.c.shard_id == CALLS.c.shard_id)
     where = (SHARDS.c.run_id == run_id) & (CALLS.c.state == CallState.DOUBTFUL)
     return int(tx.execute(query.where(where)).scalar_one())
-
-
-def drop_shard(tx: Transaction, shard_id: str) -> None:
-    """Forget every call of a shard that is not a doubt."""
-    tx.execute(delete(CALLS).where(CALLS.c.shard_id == shard_id, CALLS.c.state != CallState.DOUBTFUL))
 
 
 def _call(row: Row[Any]) -> CallRow:

@@ -7,7 +7,7 @@ from sqlalchemy import literal_column, select
 
 from lowtide.dispatch import OPEN_RUNS
 from lowtide.store import Store, plans, worker_is_dead
-from lowtide.store.schema import ATTEMPTS, PLANS, REQUESTS, RUNS, SEGMENTS
+from lowtide.store.schema import ATTEMPTS, CALLS, PLANS, REQUESTS, RUNS, SEGMENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,10 @@ class Pruned:
 
 
 def prune(store: Store, *, before: datetime, now: datetime) -> Pruned:
-    """Delete requests and answers of runs that ended before a moment; the runs, their attempts and transfers stay."""
+    """Delete requests and answers of runs that ended before a moment; the runs, their attempts and transfers stay.
+
+    So do requests of which a call is in doubt: what it may have cost is held, and somebody is to settle it by its name.
+    """
     with store.write() as tx:
         over = tx.execute(
             select(RUNS.c.run_id, RUNS.c.plan_id).where(
@@ -30,7 +33,9 @@ def prune(store: Store, *, before: datetime, now: datetime) -> Pruned:
         ).all()
         touched = 0
         for row in over:
-            touched += bool(tx.execute(REQUESTS.delete().where(REQUESTS.c.plan_id == row.plan_id)).rowcount)
+            doubted = select(CALLS.c.seq).where(CALLS.c.plan_id == row.plan_id)
+            where = (REQUESTS.c.plan_id == row.plan_id) & REQUESTS.c.seq.not_in(doubted)
+            touched += bool(tx.execute(REQUESTS.delete().where(where)).rowcount)
             tx.execute(ATTEMPTS.update().where(ATTEMPTS.c.plan_id == row.plan_id).values(answer_at=None, message=""))
         unused = list(
             tx.execute(
