@@ -61,6 +61,7 @@ class KnownBatch:
     cancel_asked: bool
     landed: bool
     next_at: datetime | None
+    looked_at: datetime | None = None  # when we last asked how it stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +148,9 @@ class KnownRun:
     """A run that we hold the lease of.
 
     ``lots`` are those of which something waits. ``waves`` is how many there will be, ``wave`` the newest that is made.
-    ``prices_hold`` is False when today's prices differ from the plan's. ``hasten_at`` is the last safe moment to move what
-    is out to real time; ``hastened`` says that it was.
+    ``prices_hold`` is False when today's prices differ from the plan's. ``routed`` is False until the lane of the newest
+    wave was chosen by the time that is left. ``hasten_at`` is the last safe moment to move what is out of it to a quicker
+    lane; ``called_back`` are the lanes that it was moved from.
     """
 
     run_id: RunId
@@ -161,8 +163,9 @@ class KnownRun:
     shards: tuple[KnownShard, ...]
     prices_hold: bool = True
     delivers: bool = False
+    routed: bool = True
     hasten_at: datetime | None = None
-    hastened: bool = False
+    called_back: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +242,15 @@ class RecallCalls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseRoute:
+    """Choose the lane of the newest wave, by the time that is left until the deadline."""
+
+    run_id: RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hasten:
-    """Move what is out to real time: the deadline would be missed otherwise."""
+    """Move what is out to a quicker lane, if it must be: the deadline would be missed otherwise."""
 
     run_id: RunId
 
@@ -357,6 +367,7 @@ Command = (
     | Fly
     | Doubt
     | RecallCalls
+    | ChooseRoute
     | Hasten
     | PackShard
     | DropShard
@@ -412,8 +423,10 @@ def next_commands(
         before = len(this.commands)
         if run.state is RunState.ACTIVE and not run.prices_hold and any(shard.unsent for shard in run.shards):
             this.commands.append(Pause(run_id=run.run_id, reason=PRICES_CHANGED))
-        if run.state is RunState.ACTIVE and run.hasten_at is not None and this.due(run.hasten_at):
+        hastens = run.state is RunState.ACTIVE and run.hasten_at is not None and this.due(run.hasten_at)
+        if hastens and not _comes_in(run, this):
             this.commands.append(Hasten(run_id=run.run_id))
+            continue  # what else there is to do depends on it
         for shard in run.shards:
             this.commands.extend(_for_shard(run, shard, this))
         this.commands.extend(_poll(run, this))
@@ -437,7 +450,24 @@ def _for_shard(run: KnownRun, shard: KnownShard, this: _Round) -> Iterator[Comma
 
 def _leaves(run: KnownRun, shard: KnownShard) -> bool:
     """Say whether a shard is to come back: its run is canceled, or must be done sooner than its lane allows."""
-    return run.state is RunState.CANCELING or (run.hastened and shard.route != "realtime")
+    return run.state is RunState.CANCELING or shard.route in run.called_back
+
+
+def _comes_in(run: KnownRun, this: _Round) -> bool:
+    """Say whether a last look, or the results of what is over, come before anything is called back."""
+    for shard in run.shards:
+        for batch in shard.batches:
+            over = batch.state in READABLE and not batch.landed and this.due(batch.next_at)
+            if (over or _unseen(run, batch, this)) and this.at_the_door(shard.provider):
+                return True
+    return False
+
+
+def _unseen(run: KnownRun, batch: KnownBatch, this: _Round) -> bool:
+    """Say whether a batch is looked at once more because its run is about to call it back."""
+    if run.hasten_at is None or run.hasten_at > this.now or run.state is not RunState.ACTIVE:
+        return False
+    return batch.state in AT_PROVIDER and (batch.looked_at is None or batch.looked_at < run.hasten_at)
 
 
 def _for_calls(run: KnownRun, shard: KnownShard) -> Iterator[Command]:
@@ -529,7 +559,7 @@ def _poll(run: KnownRun, this: _Round) -> Iterator[Command]:
     due: dict[str, list[BatchId]] = {}
     for shard in run.shards:
         for batch in shard.batches:
-            if batch.state in AT_PROVIDER and this.due(batch.next_at):
+            if batch.state in AT_PROVIDER and (this.due(batch.next_at) or _unseen(run, batch, this)):
                 due.setdefault(shard.provider, []).append(batch.batch_id)
     for provider, batches in due.items():
         if this.at_the_door(provider):
@@ -570,6 +600,8 @@ def _send_more(run: KnownRun, still_open: list[KnownShard], this: _Round) -> Ite
             yield Pause(run_id=run.run_id, reason=said)
         elif not any(shard.first for shard in still_open):
             yield TryFirst(run_id=run.run_id, kind=run.untested[0])
+    elif not run.routed:
+        yield ChooseRoute(run_id=run.run_id)
     else:
         headroom = run.account.headroom
         going = [lot for lot in run.lots if _goes_out(lot, still_open)]

@@ -5,6 +5,7 @@
     ├── NotFound                no plan, run or batch of that name
     ├── PlanChanged             what the plan promised no longer holds
     ├── BudgetRefused           likely cost over the cap, or nothing left
+    ├── DeadlineMissed          even real time cannot meet the deadline
     ├── PriceUnknown            the catalog has no price for this model, lane, tier and day
     ├── CredentialMissing       no provider key where the settings say it is
     ├── SettingsInvalid         a configuration file or variable is wrong
@@ -85,6 +86,12 @@ class BudgetRefused(LowtideError):
 
     code = "budget_refused"
     exit_code = 3
+
+
+class DeadlineMissed(LowtideError):
+    """Even real time cannot meet the deadline. Remedy: give more time, plan less, or say that late is good enough."""
+
+    code = "deadline_missed"
 
 
 class PriceUnknown(LowtideError):

@@ -27,7 +27,7 @@ from lowtide.estimate import (
     output_part,
     range_of_parts,
 )
-from lowtide.money import Nanos
+from lowtide.money import ZERO, Nanos
 from lowtide.request import RequestKey
 from lowtide.routing import Lot as RouteLot
 from lowtide.routing import Offer, Route
@@ -110,9 +110,15 @@ class Plan:
 
     ``cost_low`` and ``cost_high`` are the 95% range of the cost, ``cost_ceiling`` the most it can be. ``blocked`` says why
     it cannot be run, empty when it can. ``provider`` names every one that is asked, space between. ``route`` is how
-    requests go out (but for the first of each kind), ``route_reason`` why, in a sentence. ``hasten_at`` is when the run
-    moves what is out to real time, ``None`` for never; ``deadline_at`` is the deadline that the plan was made for, and
-    ``misses`` says that even real time cannot meet it. ``ready_half`` and ``ready_nine_in_ten`` are how long after its start it is done.
+    requests go out (but for the first of each kind), ``route_reason`` why, in a sentence. ``ready_half`` and
+    ``ready_nine_in_ten`` are how long after its start it is done.
+
+    ``deadline_at`` is the deadline that the plan was made for. ``moves`` says that for its sake the lane of each wave is
+    chosen anew, and what is out may move to a quicker one: the first wave at ``hasten_at`` (``None``: never) to
+    ``hasten_to``. The ceiling then is of the dearest lane, and ``cost_likely`` has ``moves_likely`` beside the lines: what
+    moving is expected to add (or later waves to save). ``sure`` says that the deadline holds even if nothing comes back
+    from a cheap lane, ``misses`` that even real time cannot meet it.
+
     ``kinds_unknown`` have too few earlier answers: what theirs will cost goes from its floor to its ceiling in the range.
     ``answers_seen`` is how many earlier answers the others rest on.
     """
@@ -148,6 +154,10 @@ class Plan:
     route_reason: str = ""
     deadline_at: datetime | None = None
     hasten_at: datetime | None = None
+    hasten_to: str = "realtime"
+    moves: bool = False
+    moves_likely: Nanos = ZERO
+    sure: bool = True
     ready_half: timedelta | None = None
     ready_nine_in_ten: timedelta | None = None
     ready_basis: str = ""
@@ -423,7 +433,7 @@ class Draft:
             sums = [total for way, total in self.sums.items() if way.wave == wave]
             lanes = {
                 lane.value: (sum(total.lanes[lane][1] for total in sums), sum(total.lanes[lane][2] for total in sums))
-                for lane in (Lane.REALTIME, Lane.BATCH, *self.windows)
+                for lane in self._lanes()
                 if lane in sold
             }
             asked: dict[tuple[str, str], _Sum] = {}
@@ -463,9 +473,11 @@ class Draft:
         """
         lane = Lane(head.route)
         lines = self._lines(lane)
-        total = self.total(lane)
-        floor, likely, ceiling = total.floor, total.likely, total.ceiling
-        said = self.range_on(lane, learned, losses)
+        may = (lane, *(self._lanes() if head.moves else ()))
+        totals = [self.total(each) for each in may]
+        floor, ceiling = min(each.floor for each in totals), max(each.ceiling for each in totals)
+        likely = min(max(totals[0].likely + head.moves_likely, floor), ceiling)
+        said = [self.range_on(each, learned, losses) for each in may]
         unknown = self.kinds_unknown(learned)
         made = Plan(
             plan_id=head.plan_id,
@@ -481,24 +493,28 @@ class Draft:
             lines=lines,
             waves=self.wave_lines(wave_exact, realtime_seconds),
             cost_floor=Nanos(floor),
-            cost_low=Nanos(min(said.low, likely)),
+            cost_low=Nanos(min(likely, *(each.low for each in said))),
             cost_likely=Nanos(likely),
-            cost_high=Nanos(max(said.high, likely)),
+            cost_high=Nanos(max(likely, *(each.high for each in said))),
             cost_ceiling=Nanos(ceiling),
             realtime_likely=Nanos(sum(line.realtime_likely for line in lines)),
-            largest_ceiling=Nanos(max(self.largest_first, self.largest.get(lane, 0))),
+            largest_ceiling=Nanos(max(self.largest_first, *(self.largest.get(each, 0) for each in may))),
             basis_input=self.basis_input,
             basis_output=Basis.LIMIT if unknown else Basis.LEARNED,
             long_prompts=tuple(self.long_prompts),
             long_prompts_count=self.long_prompts_count,
             near_threshold_count=self.near_count,
-            prices=self._prices(lane),
+            prices=self._prices(may),
             turnaround=head.turnaround,
             warnings=tuple(warnings),
             route=head.route,
             route_reason=head.route_reason,
             deadline_at=head.deadline_at,
             hasten_at=head.hasten_at,
+            hasten_to=head.hasten_to,
+            moves=head.moves,
+            moves_likely=Nanos(likely - totals[0].likely),
+            sure=head.sure,
             ready_half=head.ready_half,
             ready_nine_in_ten=head.ready_nine_in_ten,
             ready_basis=head.ready_basis,
@@ -520,7 +536,7 @@ class Draft:
 
     def _add_costs(self, total: _Sum, costs: Costs, count: int = 1) -> None:
         """Add a request's costs on every lane, or those of ``count`` like it."""
-        for lane in (Lane.BATCH, Lane.REALTIME, *self.windows):
+        for lane in self._lanes():
             cost = costs.on(lane)
             if cost.ceiling > self.largest.get(lane, -1):
                 self.largest[lane] = cost.ceiling
@@ -589,14 +605,21 @@ class Draft:
             elif tokens_in.likely * NEAR_THRESHOLD[1] > threshold * NEAR_THRESHOLD[0]:
                 self.near_count += 1
 
-    def _prices(self, lane: Lane) -> tuple[PriceUsed, ...]:
-        """List the price sheets that the plan rests on: of the lane taken, and of real time, which is what may be left."""
+    def _lanes(self) -> tuple[Lane, ...]:
+        """List every lane that any request may take."""
+        return (Lane.REALTIME, Lane.BATCH, *self.windows)
+
+    def _prices(self, may: Sequence[Lane]) -> tuple[PriceUsed, ...]:
+        """List the price sheets that the plan rests on: of every lane it may take, and of real time, for the first of a kind."""
         used: list[PriceUsed] = []
         for provider, model in sorted({(way.provider, way.model) for way in self.sums}):
             ways = [way for way in self.sums if (way.provider, way.model) == (provider, model)]
-            lanes = {Lane.REALTIME, *(_lane_of(way, lane) for way in ways)}
+            lanes = {Lane.REALTIME, *(_lane_of(way, lane) for way in ways for lane in may)}
             for each in (each for each in Lane if each in lanes):
-                sheet = self.catalog.sheet(provider, model, each, self.day)
+                try:
+                    sheet = self.catalog.sheet(provider, model, each, self.day)
+                except PriceUnknown:
+                    continue  # a window that is not sold for this model: it goes by the next dearer lane
                 sources = sorted({f"{row.source}, checked {row.checked_on}" for row in sheet.rows})
                 used.append(
                     PriceUsed(
@@ -664,6 +687,10 @@ class Head:
     route_reason: str = ""
     deadline_at: datetime | None = None
     hasten_at: datetime | None = None
+    hasten_to: str = "realtime"
+    moves: bool = False
+    moves_likely: Nanos = ZERO
+    sure: bool = True
     ready_half: timedelta | None = None
     ready_nine_in_ten: timedelta | None = None
     ready_basis: str = ""

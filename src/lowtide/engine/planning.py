@@ -3,7 +3,7 @@
 Nothing here sends or spends. What the plan showed as known holds, or the run does not begin (promise 5).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -12,11 +12,13 @@ from pathlib import Path
 import msgspec
 
 from lowtide import plan as planning
+from lowtide.catalog import Lane
 from lowtide.counting import installed_counter
 from lowtide.dispatch import PlanId, RunId
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
     BudgetRefused,
+    DeadlineMissed,
     InputRefused,
     NotFound,
     PlanChanged,
@@ -37,11 +39,12 @@ from lowtide.pacing import Measure
 from lowtide.plan import Draft, Head, Learned, Plan, Turnaround
 from lowtide.providers import BodyFacts
 from lowtide.request import Neutral
-from lowtide.routing import Route, TurnaroundBasis, TurnaroundRange, Wish, choose, turnaround
+from lowtide.routing import Choice, Route, TurnaroundBasis, TurnaroundRange, Wish, batch_size, choose, misses
 from lowtide.spool import Scales, Weighed, seal, spool
 from lowtide.store import books, history, plans, runs
 from lowtide.store.plans import PlanRow
-from lowtide.worker.waves import lot_routes, pack_scope, scope_of
+from lowtide.worker.lanes import batch_requests_max, lot_routes, usual_turnarounds
+from lowtide.worker.waves import pack_scope, scope_of
 from lowtide.workload import LaterWave, Reading, Workload, WorkloadOptions
 
 UNSEALED_AFTER = timedelta(hours=1)
@@ -193,6 +196,7 @@ class Planning(Desk):
         with self.store.write() as tx:
             seal(tx, row.plan_id, 0, made)
             plans.set_routes(tx, row.plan_id, lot_routes(made.lots, self.codecs, Route(plan.route)))
+            plans.set_requests_max(tx, row.plan_id, batch_requests_max(plan.requests, self.settings.route_rules()))
             plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
 
@@ -228,15 +232,19 @@ class Planning(Desk):
         if self.settings.tokens == "exact" and installed_counter() is None:
             warnings.append("tokens = exact, but nothing here counts: install lowtide[tokens]; prompts are estimated")
         models = sorted({(way.provider, way.model) for way in draft.sums})
-        usual = self._usual(draft, models, now)
-        choice = choose(
-            asked.wish,
-            planning.route_lots(draft.wave_lines(1, partial(self._realtime_seconds, day=now.date()))),
-            usual,
-            self.settings.route_rules(),
-            asked.cap,
-            now,
-        )
+        rules = self.settings.route_rules()
+        size = batch_size(draft.requests, rules)
+        draft.batch_limits = {name: (min(size, most), limit) for name, (most, limit) in draft.batch_limits.items()}
+        seconds = partial(self._realtime_seconds, day=now.date())
+        lots = planning.route_lots(draft.wave_lines(1, seconds))
+        with self.store.read() as tx:
+            usual = usual_turnarounds(tx, models, min(size, lots[0].requests), now)
+        choice = choose(asked.wish, lots, usual, rules, asked.cap, now, run_requests=draft.requests)
+        moves = asked.wish.route is Route.AUTO and asked.wish.deadline_at is not None and not asked.wish.urgent
+        expected = Nanos(0)
+        if moves and choice.likely is not None:
+            expected = Nanos(choice.likely - sum(lot.offers[choice.route].likely for lot in lots))
+        warnings.extend(_deadline_warnings(draft, asked, choice, moves=moves))
         blocked = choice.blocked
         for provider, model in models:
             if not self.catalog.sold(provider, model, now.date()):
@@ -254,13 +262,16 @@ class Planning(Desk):
             route_reason=choice.reason,
             deadline_at=asked.wish.deadline_at,
             hasten_at=choice.hasten_at,
+            hasten_to=choice.hasten_to.value,
+            moves=moves,
+            moves_likely=expected,
+            sure=choice.sure,
             ready_half=choice.expected_at.half_at - now,
             ready_nine_in_ten=choice.expected_at.nine_in_ten_at - now,
             ready_basis=usual[choice.route].basis if choice.route in usual else TurnaroundBasis.PRIOR,
             misses=choice.misses,
             blocked=blocked,
         )
-        seconds = partial(self._realtime_seconds, day=now.date())
         return draft.plan(
             head,
             wave_exact=1,
@@ -269,18 +280,6 @@ class Planning(Desk):
             learned=past.learned,
             losses=past.losses,
         )
-
-    def _usual(
-        self, draft: Draft, models: Sequence[tuple[str, str]], now: datetime
-    ) -> dict[Route, TurnaroundRange]:
-        """Say how long one batch of the slowest model will take, from earlier ones and the stated prior (V9)."""
-        found: list[TurnaroundRange] = []
-        for provider, model in models:
-            with self.store.read() as tx:
-                seen = history.turnarounds(tx, provider, now)
-            wave = max((sum(kinds.values()) for kinds in draft.waves.values()), default=1)
-            found.append(turnaround(seen, provider=provider, model=model, requests=wave, hour=now.hour))
-        return {Route.BATCH: max(found, key=lambda each: each.nine_in_ten)} if found else {}
 
     def _realtime_seconds(
         self, provider: str, model: str, requests: int, input_tokens: int, output_tokens: int, *, day: date
@@ -318,12 +317,11 @@ class Planning(Desk):
         most_in, most_out = -(-line.input_bytes_ceiling // count), -(-line.output_tokens_ceiling // count)
         most_in = min(most_in, found.largest_context_tokens)
         facts = codec.read_body(
-            codec.encode(model=model, body=Neutral(text="?", max_output_tokens=max(1, most_out))), codec.neutral_endpoint
+            codec.encode(model=model, body=Neutral(text="?", max_output_tokens=max(1, most_out))),
+            codec.neutral_endpoint,
         )
         assert isinstance(facts, BodyFacts), "our own body reads"
-        tokens_in = TokenRange(
-            floor=each_in * FLOOR_PERCENT // 100, likely=each_in, ceiling=most_in, basis=Basis.LOCAL
-        )
+        tokens_in = TokenRange(floor=each_in * FLOOR_PERCENT // 100, likely=each_in, ceiling=most_in, basis=Basis.LOCAL)
         tokens_out = estimate_output(max(1, most_out), scales.learned.get((line.kind, model)))
         draft.add_later(
             wave=wave,
@@ -361,11 +359,14 @@ class Planning(Desk):
             raise NotFound(f"there is no plan {plan_id}", hint="lowtide status lists plans and runs")
         return planning.decode(row.figures)
 
-    async def start_run(self, plan_id: str, *, cap: Nanos | None, out: Path | None, fresh: bool = False) -> RunId:
+    async def start_run(
+        self, plan_id: str, *, cap: Nanos | None, out: Path | None, fresh: bool = False, late: bool = False
+    ) -> RunId:
         """Make a plan a run, after checking that it still holds. Sends nothing: a worker does.
 
-        ``fresh``: the plan was made by this very command, so its input is not read again. A plan that is a run already
-        gives that run. Raises: NotFound, PlanChanged, BudgetRefused.
+        ``fresh``: the plan was made by this very command, so its input is not read again. ``late``: it runs although even
+        real time cannot meet its deadline. A plan that is a run already gives that run. Raises: NotFound, PlanChanged,
+        DeadlineMissed, BudgetRefused.
         """
         plan = self.find_plan(plan_id)
         with self.store.read() as tx:
@@ -374,6 +375,8 @@ class Planning(Desk):
             return found.run_id
         now = await self.clock.now()
         self._check(plan, now.date(), cap, fresh=fresh)
+        if not late:
+            _check_deadline(plan, now)
         run_id = RunId(plan_id.replace("p_", "r_", 1))
         account_id = AccountId(f"run:{run_id}")
         with self.store.write() as tx:
@@ -390,7 +393,7 @@ class Planning(Desk):
                     created_at=now,
                     route=plan.route,
                     deadline_at=plan.deadline_at,
-                    hasten_at=plan.hasten_at,
+                    moves=plan.moves,
                     doubts=self.settings.doubts,
                 )
                 limit = "no cap" if cap is None else f"cap {show_dollars(cap)}"
@@ -426,6 +429,37 @@ class Planning(Desk):
             pass
         if reading.digest() != plan.source_digest:
             yield f"the input {plan.source} changed since the plan was made"
+
+
+def _deadline_warnings(draft: Draft, asked: Asked, choice: Choice, *, moves: bool) -> Iterator[str]:
+    """Say what may come of the deadline: everything here is to be agreed to before a cent is spent."""
+    deadline_at = asked.wish.deadline_at
+    if deadline_at is None:
+        return
+    if choice.misses:
+        yield f"even in real time the deadline is missed; by then a part may be done: {choice.reason}"
+    elif not choice.sure:
+        yield f"the deadline may be missed: {choice.reason}"
+    most = draft.total(Lane.REALTIME).ceiling
+    if moves and choice.hasten_at is not None and asked.cap is not None and asked.cap < most:
+        yield (
+            f"what moves to real time may cost up to {show_dollars(Nanos(most))} in all, more than the cap of"
+            f" {show_dollars(asked.cap)}: then it moves as far as the cap goes, and the run pauses"
+        )
+
+
+def _check_deadline(plan: Plan, now: datetime) -> None:
+    """Promise 5: a deadline that nothing can meet is said before a cent is spent."""
+    if plan.deadline_at is None:
+        return
+    lots = planning.route_lots(plan.waves)
+    if any(Route.REALTIME not in lot.offers for lot in lots) or not misses(lots, deadline_at=plan.deadline_at, now=now):
+        return
+    told = "even real time cannot meet the deadline" if plan.misses else "real time can no longer meet the deadline"
+    raise DeadlineMissed(
+        f"{told} {plan.deadline_at:%Y-%m-%d %H:%M} UTC; nothing was sent or spent",
+        hint="give it more time, plan less, or say that late is good enough",
+    )
 
 
 def _turnaround(usual: TurnaroundRange | None) -> Turnaround | None:

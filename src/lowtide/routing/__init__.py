@@ -11,7 +11,7 @@ what each would save, and counted anew at each.
 """
 
 from lowtide.routing.choice import choose
-from lowtide.routing.moments import hasten_at, misses
+from lowtide.routing.moments import drained_at, hasten_at, misses
 from lowtide.routing.terms import (
     Choice,
     Lot,
@@ -24,6 +24,10 @@ from lowtide.routing.terms import (
     TurnaroundSeen,
     Wish,
     batch_count,
+    batch_size,
+    closed_with,
+    corrected,
+    part_of,
 )
 from lowtide.routing.turnarounds import PRIOR, WINDOWS, turnaround, window_turnaround
 
@@ -41,9 +45,14 @@ __all__ = [
     "TurnaroundSeen",
     "Wish",
     "batch_count",
+    "batch_size",
     "choose",
+    "closed_with",
+    "corrected",
+    "drained_at",
     "hasten_at",
     "misses",
+    "part_of",
     "turnaround",
     "window_turnaround",
 ]

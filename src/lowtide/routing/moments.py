@@ -26,6 +26,11 @@ def hasten_at(
     return deadline_at - timedelta(seconds=kept)
 
 
+def drained_at(now: datetime, requests: int, rules: RouteRules) -> datetime:
+    """Give when what is called back now is here at the latest: drained by its provider, and collected."""
+    return now + timedelta(seconds=rules.cancel_seconds + collect_seconds(requests, rules))
+
+
 def misses(lots: Sequence[Lot], *, deadline_at: datetime, now: datetime) -> bool:
     """Say whether even real time cannot meet the deadline: the plan says so first. No margin is kept."""
     return now + timedelta(seconds=sum(lot.realtime_seconds for lot in lots)) > deadline_at

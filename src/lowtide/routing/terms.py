@@ -1,11 +1,14 @@
 """The words of routing: lanes, a wish, what is left to buy, the numbers of a judgement, a choice."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lowtide.money import Nanos
+
+SPEED_PRIOR_SECONDS = 60
+SPEED_TIMES_MAX = 4
 
 
 class Route(StrEnum):
@@ -147,5 +150,41 @@ class Choice:
 
 
 def batch_count(requests: int, rules: RouteRules) -> int:
-    """Say into how many batches a wave is cut (B10). A provider's limits may ask for more; ``packing`` knows them."""
+    """Say into how many batches a run is cut (B10). A provider's limits may ask for more; ``packing`` knows them."""
     return max(1, min(rules.batches_max, -(-requests // rules.one_batch_through)))
+
+
+def batch_size(requests: int, rules: RouteRules) -> int:
+    """Say how many requests of a run of so many one batch takes at most (B10): its batches are about equal."""
+    return max(1, -(-requests // batch_count(requests, rules)))
+
+
+def part_of(lot: Lot, requests: int) -> Lot:
+    """Give what is left of a lot when so many of its requests are: costs and seconds by their share, rounded up."""
+    whole = max(lot.requests, 1)
+
+    def share(amount: int) -> int:
+        return -(-amount * requests // whole)
+
+    offers = {
+        route: Offer(likely=Nanos(share(offer.likely)), ceiling=Nanos(share(offer.ceiling)))
+        for route, offer in lot.offers.items()
+    }
+    return Lot(requests=requests, offers=offers, realtime_seconds=share(lot.realtime_seconds), waves=lot.waves)
+
+
+def corrected(lot: Lot, *, told_seconds: int, took_seconds: int) -> Lot:
+    """Correct a lot's real-time seconds by what was seen: what should have taken ``told_seconds`` took ``took_seconds``.
+
+    The plan's word counts as ``SPEED_PRIOR_SECONDS`` more of both, and the correction is at most ``SPEED_TIMES_MAX``
+    either way.
+    """
+    took, told = took_seconds + SPEED_PRIOR_SECONDS, told_seconds + SPEED_PRIOR_SECONDS
+    took = min(max(took, -(-told // SPEED_TIMES_MAX)), told * SPEED_TIMES_MAX)
+    return replace(lot, realtime_seconds=-(-lot.realtime_seconds * took // told))
+
+
+def closed_with(route: Route) -> frozenset[Route]:
+    """Give the lanes that are too slow when this one is: itself, and every cheaper one."""
+    lanes: list[Route] = [each for each in Route if each is not Route.AUTO]
+    return frozenset(lanes[lanes.index(route) :]) - {Route.REALTIME}

@@ -37,10 +37,19 @@ def durations(tx: Transaction, providers: Sequence[str]) -> list[timedelta]:
 
 
 def turnarounds(tx: Transaction, provider: str, now: datetime) -> list[TurnaroundSeen]:
-    """How long the newest batches of a provider took, newest first, and how long those that are out have taken so far."""
+    """How long the newest batches of a provider took, newest first, and how long those that are out have taken so far.
+
+    One that was canceled has not ended by itself: all it tells is that it takes longer than its age.
+    """
     rows = tx.execute(
         select(
-            BATCHES.c.created_at, BATCHES.c.ended_at, BATCHES.c.total, LOTS.c.model.label("lot_model"), PLANS.c.model
+            BATCHES.c.created_at,
+            BATCHES.c.ended_at,
+            BATCHES.c.total,
+            BATCHES.c.canceled,
+            BATCHES.c.cancel_asked,
+            LOTS.c.model.label("lot_model"),
+            PLANS.c.model,
         )
         .join_from(BATCHES, SHARDS, SHARDS.c.shard_id == BATCHES.c.shard_id)
         .join(PLANS, PLANS.c.plan_id == SHARDS.c.plan_id)
@@ -49,7 +58,6 @@ def turnarounds(tx: Transaction, provider: str, now: datetime) -> list[Turnaroun
             BATCHES.c.provider == provider,
             BATCHES.c.role == Role.OURS,
             BATCHES.c.created_at.is_not(None),
-            ~BATCHES.c.cancel_asked,
             BATCHES.c.state.not_in([BatchState.FAILED, BatchState.LOST]),
         )
         .order_by(BATCHES.c.batch_id.desc())
@@ -62,7 +70,7 @@ def turnarounds(tx: Transaction, provider: str, now: datetime) -> list[Turnaroun
             requests=row.total,
             hour=row.created_at.hour,
             took=max(timedelta(0), (row.ended_at or now) - row.created_at),
-            ended=row.ended_at is not None,
+            ended=row.ended_at is not None and not (row.cancel_asked and row.canceled),
         )
         for row in rows
     ]

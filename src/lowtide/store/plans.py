@@ -199,6 +199,12 @@ def lots(tx: Transaction, plan_id: str) -> dict[Lot, int]:
     }
 
 
+def set_requests_max(tx: Transaction, plan_id: str, requests_max: int | None) -> None:
+    """Say how many requests one batch takes at most, in lots of which that was not said yet."""
+    where = (LOTS.c.plan_id == plan_id) & LOTS.c.requests_max.is_(None)
+    tx.execute(LOTS.update().where(where).values(requests_max=requests_max))
+
+
 def add_lots(tx: Transaction, plan_id: str, found: Mapping[Lot, int], *, packed_seq: int = -1) -> None:
     """Note the lots of a wave; those known already stay as they are."""
     known = lots(tx, plan_id)

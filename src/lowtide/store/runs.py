@@ -41,6 +41,9 @@ class RunRow:
     deadline_at: datetime | None
     hasten_at: datetime | None
     hastened: bool
+    routed_wave: int | None
+    spared_seconds: int
+    called_back: str
     doubts: str
     out: str
     credential: str
@@ -78,10 +81,10 @@ def insert_run(
     created_at: datetime,
     route: str = "batch",
     deadline_at: datetime | None = None,
-    hasten_at: datetime | None = None,
+    moves: bool = False,
     doubts: str = "resend",
 ) -> None:
-    """Begin a run of a plan, whose first wave is whole."""
+    """Begin a run of a plan, whose first wave is whole. ``moves``: the lane of each wave is chosen anew."""
     tx.execute(
         RUNS.insert().values(
             run_id=run_id,
@@ -90,8 +93,8 @@ def insert_run(
             wave=0,
             route=route,
             deadline_at=deadline_at,
-            hasten_at=hasten_at,
             hastened=False,
+            routed_wave=-1 if moves else None,
             doubts=doubts,
             out=out,
             credential=credential,
@@ -138,8 +141,8 @@ def set_state(
 
 
 def set_wave(tx: Transaction, run_id: RunId, wave: int) -> None:
-    """Say which wave is the newest that is made."""
-    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(wave=wave))
+    """Say which wave is the newest that is made: nothing of it was called back, or has to be."""
+    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(wave=wave, hasten_at=None, called_back=""))
 
 
 def set_packed(tx: Transaction, plan_id: PlanId, lot: int, packed_seq: int) -> None:
@@ -148,15 +151,9 @@ def set_packed(tx: Transaction, plan_id: PlanId, lot: int, packed_seq: int) -> N
     tx.execute(LOTS.update().where(where).values(packed_seq=packed_seq))
 
 
-def set_route(tx: Transaction, run_id: RunId, route: str, hasten_at: datetime | None) -> None:
-    """Say how everything goes out that is in no shard yet, and when that is looked at again."""
-    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(route=route, hasten_at=hasten_at))
-
-
-def hasten(tx: Transaction, run_id: RunId, plan_id: PlanId) -> None:
-    """Let everything go out in real time from now on, and what is out come back."""
-    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(hastened=True, hasten_at=None))
-    tx.execute(LOTS.update().where(LOTS.c.plan_id == plan_id).values(route="realtime"))
+def set_run(tx: Transaction, run_id: RunId, **values: object) -> None:
+    """Write columns of a run."""
+    tx.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(**values))
 
 
 def claim(tx: Transaction, run: RunRow, *, worker: str, now: datetime, lease: timedelta) -> bool:
@@ -228,6 +225,7 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
                 cancel_asked=row.cancel_asked,
                 landed=row.landed_at is not None,
                 next_at=row.next_at,
+                looked_at=row.looked_at,
             )
         )
     calls: dict[str, list[KnownCall]] = {}

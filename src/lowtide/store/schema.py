@@ -99,8 +99,11 @@ RUNS = Table(
     Column("wave", Integer, nullable=False),
     Column("route", String(10), nullable=False),  # of whatever was in no shard yet
     Column("deadline_at", Instant),
-    Column("hastened", Boolean, nullable=False),  # what was out was called back, to go out in real time
-    Column("hasten_at", Instant),  # the last safe moment to move what is out to real time
+    Column("hastened", Boolean, nullable=False),  # some of what was out was called back, to go out by a quicker lane
+    Column("hasten_at", Instant),  # the last safe moment to move what is out of the newest wave
+    Column("routed_wave", Integer),  # the newest whose lane was chosen by the time left; NULL: the plan's lane stands
+    Column("spared_seconds", Integer, nullable=False, server_default="0"),  # that hasten_at leaves to later waves
+    Column("called_back", String(20), nullable=False, server_default=""),  # lanes the newest wave was moved from
     Column("doubts", String(10), nullable=False, server_default="resend"),  # what becomes of a lost real-time reply
     Column("out", Text, nullable=False, server_default=""),
     Column("credential", Text, nullable=False, server_default=""),
@@ -253,6 +256,7 @@ BATCHES = Table(
     Column("creates", Integer, nullable=False, server_default="0"),
     Column("accepted_at", Instant),  # when we knew that it exists
     Column("over_at", Instant),  # when we knew that it is over
+    Column("looked_at", Instant),  # when we last asked how it stands
     Column("created_at", Instant),  # the provider's
     Column("ended_at", Instant),  # the provider's
     Column("expires_at", Instant),  # the provider's

@@ -17,7 +17,7 @@ from lowtide.packing import Candidate, ShardId, ordinal_of, unpack_members
 from lowtide.request import Endpoint
 from lowtide.store import Store, Transaction
 from lowtide.store.runs import RETRYING, RunRow, retrying_count
-from lowtide.store.schema import ATTEMPTS, BATCHES, CALLS, KINDS, LOTS, REQUESTS, SHARDS, instant_text
+from lowtide.store.schema import ATTEMPTS, BATCHES, CALLS, HOLDS, KINDS, LOTS, REQUESTS, SHARDS, instant_text
 from lowtide.usage import Usage
 
 PAGE = 2000
@@ -66,6 +66,7 @@ class BatchRow:
     total: int
     succeeded: int
     verified: bool
+    cancel_asked: bool
     not_found: int
     downloads: int
     problems: tuple[LineProblem, ...]
@@ -557,6 +558,57 @@ def send_again(tx: Transaction, plan_id: PlanId, never: Sequence[str]) -> tuple[
         select(func.count()).select_from(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "failed")
     )
     return again, int(tx.execute(query).scalar_one())
+
+
+def unanswered(tx: Transaction, plan_id: PlanId, wave: int) -> int:
+    """Count requests of a wave that have no outcome which stands."""
+    open_states = ["pending", "trying", "retry"]
+    query = select(func.count()).where(
+        REQUESTS.c.plan_id == plan_id, REQUESTS.c.wave == wave, REQUESTS.c.state.in_(open_states)
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def held_open(tx: Transaction, run_id: str) -> int:
+    """Sum up what is held for shards of a run that are not over: it comes back, or is spent."""
+    query = select(func.coalesce(func.sum(HOLDS.c.remaining_nanos), 0)).join_from(
+        HOLDS, SHARDS, SHARDS.c.hold_id == HOLDS.c.hold_id
+    )
+    open_states = [AttemptState.OUT, AttemptState.RESERVED]
+    return int(tx.execute(query.where(SHARDS.c.run_id == run_id, SHARDS.c.state.in_(open_states))).scalar_one())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealtimeSpan:
+    """How many requests of a wave were bought in real time, from when until when."""
+
+    wave: int
+    requests: int
+    begun_at: datetime
+    ended_at: datetime
+
+
+def realtime_spans(tx: Transaction, run_id: str) -> list[RealtimeSpan]:
+    """Read how long a run's real-time blocks took, by wave; those that went alone as the first of their kind apart."""
+    query = (
+        select(
+            SHARDS.c.wave,
+            func.sum(SHARDS.c.requests).label("requests"),
+            func.min(SHARDS.c.created_at).label("begun_at"),
+            func.max(SHARDS.c.landed_at).label("ended_at"),
+        )
+        .where(
+            SHARDS.c.run_id == run_id,
+            SHARDS.c.route == "realtime",
+            SHARDS.c.kind == "",
+            SHARDS.c.state == AttemptState.LANDED,
+        )
+        .group_by(SHARDS.c.wave)
+    )
+    return [
+        RealtimeSpan(wave=row.wave, requests=int(row.requests), begun_at=row.begun_at, ended_at=row.ended_at)
+        for row in tx.execute(query)
+    ]
 
 
 def out_count(tx: Transaction, run_id: str) -> int:

@@ -18,7 +18,7 @@ from lowtide.packing import ShardId
 from lowtide.store import Transaction, plans, runs, shards
 from lowtide.store.books import find_account, open_account
 from lowtide.store.runs import RunRow
-from lowtide.worker import collecting, delivering, polling, realtime, sending, waves
+from lowtide.worker import collecting, delivering, lanes, polling, realtime, sending, waves
 from lowtide.worker.hands import LEASE, Hands, pause, payer
 
 __all__ = ["Hands", "Turn", "Worker"]
@@ -200,8 +200,9 @@ class Worker:
             shards=runs.known_shards(tx, run, flying),
             prices_hold=self._prices_hold(tx, run, today),
             delivers=bool(run.out),
+            routed=run.routed_wave is None or run.routed_wave >= run.wave,
             hasten_at=run.hasten_at,
-            hastened=run.hastened,
+            called_back=frozenset(run.called_back.split()),
         )
 
     def _prices_hold(self, tx: Transaction, run: RunRow, today: date) -> bool:
@@ -229,8 +230,10 @@ class Worker:
                 await realtime.doubt(self._at(command.shard_id), run, command)
             case dispatch.RecallCalls():
                 await realtime.recall_calls(self._at(command.shard_id), run, command)
+            case dispatch.ChooseRoute():
+                await lanes.choose_route(self.hands, run, command)
             case dispatch.Hasten():
-                await sending.hasten(self.hands, run, command)
+                await lanes.hasten(self.hands, run, command)
             case dispatch.PackShard():
                 await sending.pack_shard(self._of_lot(run, command.lot), run, command)
             case dispatch.DropShard():

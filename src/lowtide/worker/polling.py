@@ -24,6 +24,7 @@ ONE_BY_ONE_MAX = 4
 NOT_FOUND_MIN = 3
 GONE_HINT = "is the key of the same workspace? If it was deleted there, cancel the run, then retry it"
 SUSPECT_SECONDS = 30
+DRAIN_POLLS = 3  # times the shortest wait, between two looks at a batch that is being canceled
 
 
 async def poll(hands: Hands, run: RunRow, command: Poll) -> None:
@@ -142,13 +143,17 @@ def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, vi
     state = next_state(batch.state, view.event)
     born = batch.created_at or now
     over = state in READABLE
+    patience = next_poll(hands.retry_rules, now - born, hands.clock.chance())
+    if batch.cancel_asked:  # it drains, and somebody waits for what is left
+        patience = min(patience, hands.retry_rules.poll_min * DRAIN_POLLS)
     shards.set_batch(
         tx,
         batch_id,
         state=state,
         over_at=now if state in OVER else None,
         not_found=0,
-        next_at=now if over else now + next_poll(hands.retry_rules, now - born, hands.clock.chance()),
+        next_at=now if over else now + patience,
+        looked_at=now,
         **shards.view_values(view),
     )
     if over and not view.archived:
@@ -184,6 +189,7 @@ async def _not_found(hands: Hands, run: RunRow, batch: BatchRow) -> None:
             batch.batch_id,
             not_found=count,
             next_at=now + next_poll(hands.retry_rules, age, hands.clock.chance()),
+            looked_at=now,
         )
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from lowtide import points
 from lowtide.attempt import AttemptState
 from lowtide.batch import FOUND, OVER, READABLE, BatchEvent, BatchState, BatchView, next_state
-from lowtide.dispatch import BatchId, DropShard, Hasten, PackShard, Reconcile, Role, Submit
+from lowtide.dispatch import BatchId, DropShard, PackShard, Reconcile, Role, Submit
 from lowtide.errors import TransportFailed
 from lowtide.ledger import Reason
 from lowtide.money import Nanos
@@ -182,16 +182,6 @@ def wait_again(hands: Hands, tx: Transaction, row: ShardRow, seqs: Sequence[int]
 def warms(tx: Transaction, row: ShardRow) -> bool:
     """Say whether a shard is the one request that goes first to fill its lot's cache."""
     return row.requests == 1 and shards.lot_row(tx, row.plan_id, row.lot).warm == "out"
-
-
-async def hasten(hands: Hands, run: RunRow, command: Hasten) -> None:
-    """Let everything go out in real time from now on: what is out is called back, what was bought is kept."""
-    assert command.run_id == run.run_id
-    now = await hands.clock.now()
-    with hands.store.write() as tx:
-        runs.hasten(tx, run.run_id, run.plan_id)
-        text = "the deadline is near: what is out is called back, and the rest goes out in real time"
-        runs.note(tx, run.run_id, now, text, level="warning")
 
 
 # submitting

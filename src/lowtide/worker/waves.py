@@ -6,67 +6,24 @@ from the start: nothing of it was sent, and the same answers make the same reque
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 import msgspec
 
 from lowtide import plan as planning
 from lowtide import points
-from lowtide.catalog import Lane
 from lowtide.dispatch import MakeWave, PlanId
 from lowtide.errors import NotFound
 from lowtide.providers import Codec, kept_answer
-from lowtide.request import Endpoint, Request, RequestKey
-from lowtide.routing import Route, Wish, choose, turnaround
-from lowtide.spool import Scales, Spooled, seal, spool
-from lowtide.store import Store, Transaction, answers, books, history, plans, runs
-from lowtide.store.plans import Lot
+from lowtide.request import Request, RequestKey
+from lowtide.routing import Route
+from lowtide.spool import Scales, seal, spool
+from lowtide.store import Store, answers, plans, runs
 from lowtide.store.runs import RunRow
-from lowtide.worker.hands import Hands, pause, payer
+from lowtide.worker.hands import Hands, pause
+from lowtide.worker.lanes import batch_requests_max, set_lots
 from lowtide.workload import Answer, Scope, Workload
 
 ANSWERS_KEPT = 2000
-
-
-def _route_again(
-    hands: Hands, tx: Transaction, run: RunRow, row: plans.PlanRow, wave: int, made: Spooled, now: datetime
-) -> None:
-    """Choose the lane of a wave and of what is left after it by the time that is left."""
-    plan = planning.decode(row.figures)
-    account = books.find_account(tx, payer(run))
-    assert account is not None, f"run {run.run_id} has no account"
-    seen = {provider: history.turnarounds(tx, provider, now) for provider in plan.provider.split()}
-    found = [
-        turnaround(seen[line.provider], provider=line.provider, model=line.model, requests=line.requests, hour=now.hour)
-        for line in plan.lines
-    ]
-    usual = {Route.BATCH: max(found, key=lambda each: each.nine_in_ten)}
-    choice = choose(
-        Wish(deadline_at=run.deadline_at),
-        planning.route_lots(line for line in plan.waves if line.wave >= wave),
-        usual,
-        hands.route_rules,
-        account.headroom,
-        now,
-        run_requests=plan.requests,
-    )
-    runs.set_route(tx, run.run_id, choice.route.value, choice.hasten_at)
-    plans.set_routes(tx, run.plan_id, lot_routes(made.lots, hands.codecs, choice.route))
-    runs.note(tx, run.run_id, now, f"wave {wave + 1}: {choice.reason}")
-
-
-def lot_routes(lots: Mapping[Lot, int], codecs: Mapping[str, Codec], wanted: Route) -> dict[int, str]:
-    """Give the route of each lot by number: the wanted one where its provider has it, else the next dearer it has."""
-    found: dict[int, str] = {}
-    for lot, number in lots.items():
-        codec, route = codecs[lot.provider], wanted
-        if route in (Route.WINDOW_2H, Route.WINDOW_8H):
-            possible = lot.endpoint is Endpoint.RESPONSES and Lane(route.value) in codec.windows
-            route = route if possible else Route.BATCH
-        if route is Route.BATCH and codec.batch_limits is None:
-            route = Route.REALTIME
-        found[number] = route.value
-    return found
 
 
 class StoredAnswers:
@@ -171,10 +128,10 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
             plans.drop_wave(tx, run.plan_id, command.wave)  # nothing half done stays
             return
         seal(tx, run.plan_id, command.wave, made)
-        route = Route.REALTIME if run.hastened else Route(run.route)
-        plans.set_routes(tx, run.plan_id, lot_routes(made.lots, hands.codecs, route))
-        if run.deadline_at is not None and not run.hastened:
-            _route_again(hands, tx, run, plan_row, command.wave, made, now)
+        # Where there is a deadline this is a first word: the lane is chosen again just before anything is packed.
+        set_lots(hands, tx, run, Route(run.route))
+        whole = planning.decode(plan_row.figures).requests
+        plans.set_requests_max(tx, run.plan_id, batch_requests_max(whole, hands.route_rules))
         runs.set_wave(tx, run.run_id, command.wave)
         count = made.next_seq - made.first_seq
         runs.note(tx, run.run_id, now, f"wave {command.wave + 1} made: {count} requests")
