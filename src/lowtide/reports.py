@@ -11,6 +11,10 @@ from enum import StrEnum
 
 from lowtide.money import Nanos
 from lowtide.plan import Turnaround
+from lowtide.result import Retry, refusal
+
+CUT = frozenset({"max_tokens", "model_context_window_exceeded"})  # stop reasons of an answer that ended at a limit
+DECLINED = frozenset({"refusal"})  # and of one that the model would not give
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class BatchReport:
     age: timedelta | None
     next_look_at: datetime | None
     error: str
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +47,23 @@ class FailureReport:
     requests: int
     example: str
 
+    @property
+    def can_succeed(self) -> bool:
+        """Whether asking again can help; a request that was canceled can always be asked."""
+        return refusal(self.code).retry is not Retry.NEVER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReport:
-    """Money set aside, and what for: a batch at the provider, a doubt, rows that were bought and never came."""
+    """Money set aside, and what for: a batch at the provider, a doubt, rows that were bought and never came.
+
+    ``holds`` is how many were added up; of several the shard is not named.
+    """
 
     reason: str
     shard_id: str
     amount: Nanos
+    holds: int = 1
 
 
 class Stage(StrEnum):
@@ -159,6 +173,21 @@ class RunReport:
         """Whether nothing more will come by itself."""
         return self.state in ("done", "failed", "canceled")
 
+    @property
+    def cut(self) -> int:
+        """How many answers ended at their limit: they were billed, and a larger limit would give more."""
+        return sum(count for reason, count in self.stop_reasons.items() if reason in CUT)
+
+    @property
+    def declined(self) -> int:
+        """How many answers the model refused to give: they were billed, and asking again gives the same."""
+        return sum(count for reason, count in self.stop_reasons.items() if reason in DECLINED)
+
+    @property
+    def can_succeed(self) -> int:
+        """How many of those that failed or were canceled can still succeed."""
+        return sum(each.requests for each in self.failures if each.state != "retry" and each.can_succeed)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRow:
@@ -217,6 +246,7 @@ class UnknownBatch:
     requests: int
     created_at: datetime
     ended_at: datetime | None
+    provider: str = ""
 
 
 def turnaround(durations: list[timedelta]) -> Turnaround | None:

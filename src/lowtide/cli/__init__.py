@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("prices", "prices:prices", "Look", "Show what a model costs on a day, and where the figure is from."),
     ("raise", "steer:raise_cap", "Steer", "Give a run another cap."),
     ("retry", "steer:retry", "Steer", "Send again what failed and can succeed."),
+    ("doubt", "doubt:doubt", "Steer", "List lost replies, which count as spent, or settle them."),
     ("cancel", "steer:cancel", "Steer", "Stop a run for good; what was bought is kept."),
     ("adopt", "steer:adopt", "Steer", "Take over batches that another program submitted."),
     ("doctor", "care:doctor", "Care", "Check key, limits, clock, disk, prices and books."),

@@ -5,7 +5,7 @@ What is guessed says what the guess rests on; what is not known says so; simulat
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -16,9 +16,9 @@ from lowtide.cli.screen import counted, moment, span, tokens
 from lowtide.cli.times import full
 from lowtide.engine import Event
 from lowtide.errors import Problem
-from lowtide.money import Nanos, show_dollars
+from lowtide.money import ZERO, Nanos, show_dollars
 from lowtide.plan import Line, Plan, Rounds, price_sources
-from lowtide.reports import BatchReport, RunReport
+from lowtide.reports import CUT, DECLINED, BatchReport, FailureReport, RunReport
 
 AT_ITS_CAP = "at its cap"  # a run's reason when its money is used up
 KEY_REFUSED = "(401 "  # in a run's reason when the provider does not accept the key
@@ -58,6 +58,7 @@ HOLDS = {
     "duplicate": "a batch that may be a second copy",
     "canceled_but_finished": "finished although canceled",
     "row_missing": "bought, never delivered",
+    "price_unknown": "answered, but a kind of token in it has no price here",
     "adopted": "adopted batches",
 }
 STATES = {
@@ -84,6 +85,9 @@ BATCH_STATES = {
     "canceled": "canceled",
     "lost": "gone",
 }
+DOUBT = "doubt"
+A_SECOND = timedelta(seconds=1)
+USUAL_ENDS = {"end_turn", "stop_sequence", "tool_use", *CUT, *DECLINED}
 REMARK = re.compile(r" \([^)]*\)")  # how a price came into our table; ``--show prices`` has it in full
 LONG_PROMPTS_SHOWN = 5
 NOTES_SHOWN = 5
@@ -336,8 +340,12 @@ def _batch_state(report: RunReport, batch: BatchReport) -> str:
 
 
 def _run_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
+    yield "Route", _run_route(report)
+    if report.deadline_at is not None:
+        yield "Deadline", _run_deadline(report)
     wave = "" if report.waves == 1 else f", wave {report.wave + 1} of {report.waves}"
     yield "Answered", f"{report.answered:,} of {report.planned:,}{wave}"
+    yield from _answer_lines(report)
     rest = [
         f"{count:,} {word}"
         for count, word in (
@@ -354,8 +362,11 @@ def _run_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
     yield "Spent", _money(report)
     if report.saved:
         yield "Saved", f"{show_dollars(report.saved)} against real time{'' if report.over else ', so far'}"
-    for name, amount in report.nothing_bought.items():
-        yield "Lost", Text(f"{show_dollars(amount)} {NOTHING_BOUGHT.get(name, name)}", style=screen.ADVICE)
+    yield from _lost_lines(report)
+    if report.can_succeed and report.over:
+        yield "Retry", Text(_retry(report), style=screen.ADVICE)
+    if report.stages:
+        yield "Stages", stages(report)
     if not report.over:
         if report.turnaround is not None:
             half, nine_in_ten = span(report.turnaround.half), span(report.turnaround.nine_in_ten)
@@ -370,6 +381,75 @@ def _run_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
         yield "Worker", Text(_nobody(report), style=screen.ADVICE)
     if report.delivered_to:
         yield "Out", report.delivered_to
+
+
+def _run_route(report: RunReport) -> str:
+    """Say by which lane it goes, and at whom."""
+    lane = ROUTES.get(report.route, report.route)
+    asked = report.provider.replace(" ", " and ")
+    moved = ", then real time: what was out has moved" if report.hastened else ""
+    return f"{lane}, {asked}{moved}" if asked else f"{lane}{moved}"
+
+
+def _run_deadline(report: RunReport) -> str:
+    """Say until when it must be done, how far that is, and when it moves to real time."""
+    assert report.deadline_at is not None
+    at, until = report.deadline_at, report.ended_at or report.now
+    if report.over:
+        how = f"met, {span(at - until)} before it" if until <= at else f"missed by {span(until - at)}"
+        return f"{full(at)}: {how}"
+    how = f"in {span(at - until)}" if until <= at else f"missed, {span(until - at)} ago"
+    moves = report.hasten_at is not None and not report.hastened and report.hasten_at > report.now
+    later = f"; what is out moves to real time at {moment(report.hasten_at, report.now)}" if moves else ""
+    return f"{full(at)}, {how}{later}"
+
+
+def _answer_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
+    """Say how many answers are cut short or refused: they are outcomes of their own, and no failures."""
+    kinds = [f"{report.cut:,} cut at their limit"] if report.cut else []
+    kinds += [f"{report.declined:,} refused by the model"] if report.declined else []
+    if kinds:
+        yield "", f"of which {', '.join(kinds)}: billed as answers, not asked again"
+    if report.cut:
+        yield "", Text(_larger_limit(report), style=screen.ADVICE)
+
+
+def _larger_limit(report: RunReport) -> str:
+    """Say how an answer that was cut would get more room."""
+    match report.workload:
+        case "table":
+            return "for whole ones plan again with a larger --max-output-tokens"
+        case "bpmn":
+            return "for whole ones plan again with a larger max_output_tokens in their templates"
+        case _:
+            return "for whole ones plan again with a larger max_tokens in their lines"
+
+
+def _lost_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
+    """Say what money bought nothing, or may have bought nothing."""
+    for name, amount in report.nothing_bought.items():
+        if name != DOUBT or not report.doubts:
+            yield "Lost", Text(f"{show_dollars(amount)} {NOTHING_BOUGHT.get(name, name)}", style=screen.ADVICE)
+    if report.doubts:
+        yield "Doubts", Text(doubts_hint(report), style=screen.ADVICE)
+
+
+def doubts_hint(report: RunReport) -> str:
+    """Say how much lost replies hold, and where they are listed."""
+    held = show_dollars(report.nothing_bought.get(DOUBT, ZERO))
+    lost = counted(report.doubts, "lost reply counts", "lost replies count")
+    return f"{held} for {lost} as spent until settled: lowtide doubt {report.run_id}"
+
+
+def _retry(report: RunReport) -> str:
+    over = report.failed + report.canceled
+    return f"{report.can_succeed:,} of {over:,} can still succeed: lowtide retry {report.run_id}"
+
+
+def stages(report: RunReport) -> str:
+    """Write how long each stage lasted, in order."""
+    spans = {stage: span(length) if length >= A_SECOND else "under 1 s" for stage, length in report.stages.items()}
+    return ", ".join(f"{stage.value} {length}" for stage, length in spans.items())
 
 
 def _money(report: RunReport) -> str:
@@ -407,9 +487,15 @@ def way_on(report: RunReport) -> str:
 def _failures(report: RunReport) -> Table:
     made = screen.table("REQUESTS", "", "WHY", right=(0,), fold=(2,))
     for failure in report.failures:
-        what = "failed" if failure.state == "failed" else "again"
-        made.add_row(f"{failure.requests:,}", what, _why(failure.code, failure.example))
+        made.add_row(f"{failure.requests:,}", _fate(failure), _why(failure.code, failure.example))
     return made
+
+
+def _fate(failure: FailureReport) -> str:
+    """Say what becomes of a failure."""
+    if failure.state == "retry":
+        return "goes again"
+    return failure.state if failure.can_succeed else f"{failure.state} for good"
 
 
 def _why(code: str, example: str) -> str:
@@ -419,7 +505,7 @@ def _why(code: str, example: str) -> str:
 def _holds(report: RunReport) -> Table:
     made = screen.table("HELD", "FOR", right=(0,), fold=(1,))
     for hold in report.holds:
-        where = f" ({hold.shard_id})" if hold.shard_id else ""
+        where = f" ({hold.shard_id})" if hold.shard_id else f" ({hold.holds:,} of them)" if hold.holds > 1 else ""
         made.add_row(show_dollars(hold.amount), f"{HOLDS.get(hold.reason, hold.reason)}{where}")
     return made
 
@@ -438,14 +524,20 @@ def end_picture(report: RunReport, *, out: str) -> RenderableType:
 
 def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
     yield "Answered", f"{report.answered:,} of {report.planned:,}"
-    rest = {name: count for name, count in report.stop_reasons.items() if name not in ("end_turn", "stop_sequence")}
+    rest = {name: count for name, count in report.stop_reasons.items() if name not in USUAL_ENDS}
     if rest:
         yield "", "of which " + ", ".join(f"{count:,} stopped by {name}" for name, count in sorted(rest.items()))
+    yield from _answer_lines(report)
     for failure in report.failures:
-        word = "Failed" if failure.state == "failed" else "Again"
-        yield word, Text(f"{failure.requests:,} {_why(failure.code, failure.example)}", style=screen.BAD)
+        if failure.state != "canceled":
+            word = "Failed" if failure.state == "failed" else "Again"
+            yield word, Text(f"{failure.requests:,} {_why(failure.code, failure.example)}", style=screen.BAD)
     if report.canceled:
         yield "Canceled", f"{report.canceled:,}"
+    if report.can_succeed and report.over:
+        yield "Retry", Text(_retry(report), style=screen.ADVICE)
+    if report.deadline_at is not None:
+        yield "Deadline", _run_deadline(report)
     if report.waiting or report.out:
         yield "Open", f"{report.out:,} on their way, {report.waiting:,} waiting"
     cost = f"{show_dollars(report.spent)} billed"
@@ -456,9 +548,10 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
     yield "Cost", cost + ("; no cap" if report.cap is None else f"; cap {show_dollars(report.cap)}")
     if report.saved:
         yield "Saved", f"{show_dollars(report.saved)} against real time"
-    for name, amount in report.nothing_bought.items():
-        yield "Lost", Text(f"{show_dollars(amount)} {NOTHING_BOUGHT.get(name, name)}", style=screen.ADVICE)
+    yield from _lost_lines(report)
     yield "Time", span((report.ended_at or report.now) - report.created_at)
+    if report.stages:
+        yield "", stages(report)
     yield "Answers", out
 
 
@@ -493,6 +586,8 @@ def needs(report: RunReport) -> Iterator[Text]:
         yield Text(f"  {way_on(report)}")
     elif not report.over and not report.worked_on:
         yield Text(f"{report.run_id}: {_nobody(report)}", style=screen.ADVICE)
+    if report.doubts:
+        yield Text(f"{report.run_id}: {doubts_hint(report)}", style=screen.ADVICE)
 
 
 def plans_table(plans: Sequence[Plan], now: datetime) -> Table:

@@ -13,11 +13,20 @@ KINDS = {
     "input": "input",
     "cache_write_5m": "cache write 5 m",
     "cache_write_1h": "cache write 1 h",
+    "cache_write_30m": "cache write 30 m",
+    "cache_write_12h": "cache write 12 h",
     "cache_read": "cache read",
     "output": "output",
     "web_search": "web searches",
 }
-LANES = {"realtime": "real time", "batch": "batch"}
+LANES = {
+    "realtime": "real time",
+    "batch": "batch",
+    "2h": "2 h window",
+    "8h": "8 h window",
+    "flex": "flex (real time that may be refused)",
+    "fast": "fast (real time at a higher price)",
+}
 
 
 @with_json
@@ -48,10 +57,10 @@ def _show(chosen: Choices, found: list[PriceLine], today: date) -> None:
 
     out = screen.console(chosen)
     sources: dict[str, int] = {}
-    sheets: dict[tuple[str, str], list[PriceLine]] = {}
+    sheets: dict[tuple[str, str, str], list[PriceLine]] = {}
     for line in found:
-        sheets.setdefault((line.model, line.lane), []).append(line)
-    for (model, lane), lines in sheets.items():
+        sheets.setdefault((line.provider, line.model, line.lane), []).append(line)
+    for (provider, model, lane), lines in sheets.items():
         made = screen.table("PER MILLION", "PROMPT", "DOLLARS", "SINCE", "UNTIL", "SOURCE", right=(2,))
         for line in lines:
             checked = "" if line.checked_on is None else f", checked {line.checked_on}"
@@ -64,7 +73,7 @@ def _show(chosen: Choices, found: list[PriceLine], today: date) -> None:
                 "-" if line.effective_to is None else line.effective_to.isoformat(),
                 f"[{number}]",
             )
-        pictures.show(out, f"{model}, {LANES.get(lane, lane)}, on {screen.day(today)}", made, "")
+        pictures.show(out, f"{provider} {model}, {LANES.get(lane, lane)}, on {screen.day(today)}", made, "")
     for source, number in sources.items():
         pictures.show(out, f"[{number}] {source}")
 

@@ -19,7 +19,7 @@ from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, Choices, choices, with_json
 from lowtide.money import decimal_dollars
-from lowtide.reports import ResultRow
+from lowtide.reports import ResultRow, RunReport
 
 FINAL = ("succeeded", "failed", "canceled")
 COLUMNS = (
@@ -55,11 +55,23 @@ async def _results(chosen: Choices, run_id: str, form: str, out: Path | None, *,
             else _jsonl(rows, native=raw or report.workload in ("batch", "adopted"), named=report.workload)
         )
         count = _write(lines, out)
-        if out is not None and not chosen.quiet:
-            rest = report.planned - report.answered - report.failed - report.canceled
-            more = f"; {rest:,} more to come" if rest and not failed else ""
-            print(f"{count:,} results in {out}{more}", file=sys.stderr)
+    if chosen.json:
+        _sum_up(report, count, out)
+    elif out is not None and not chosen.quiet:
+        rest = report.planned - report.answered - report.failed - report.canceled
+        more = f"; {rest:,} more to come" if rest and not failed else ""
+        print(f"{count:,} results in {out}{more}", file=sys.stderr)
+        from lowtide.cli.pictures import stages  # noqa: PLC0415 brings rich
+
+        print(f"took: {stages(report)}", file=sys.stderr)
     return 0
+
+
+def _sum_up(report: RunReport, count: int, out: Path | None) -> None:
+    """Print what the results come to, as one object: on standard output, unless the results themselves went there."""
+    from lowtide.cli.shapes import print_json, results_json  # noqa: PLC0415 one of two ways
+
+    print_json(results_json(report, count, out), sys.stdout if out is not None else sys.stderr)
 
 
 def _jsonl(rows: Iterable[ResultRow], *, native: bool, named: str) -> Iterator[bytes]:

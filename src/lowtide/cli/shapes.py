@@ -7,7 +7,8 @@ unknown. A field is added freely; one that changes its meaning changes ``schema`
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import msgspec
 
@@ -17,16 +18,17 @@ from lowtide.engine import Event
 from lowtide.errors import Problem
 from lowtide.money import Nanos, decimal_dollars
 from lowtide.plan import Plan, Rounds, Turnaround
-from lowtide.reports import BatchReport, Check, PriceLine, RunReport, UnknownBatch
+from lowtide.reports import BatchReport, Check, DoubtReport, PriceLine, RunReport, UnknownBatch
 
 Json = dict[str, Any]
 CURRENCY = "USD"
 
 
-def print_json(body: Mapping[str, Any]) -> None:
-    """Print one object on one line."""
-    sys.stdout.write(msgspec.json.encode({"schema": SCHEMA, **body}).decode() + "\n")
-    sys.stdout.flush()
+def print_json(body: Mapping[str, Any], stream: TextIO | None = None) -> None:
+    """Print one object on one line, on standard output unless another stream is named."""
+    where = sys.stdout if stream is None else stream
+    where.write(msgspec.json.encode({"schema": SCHEMA, **body}).decode() + "\n")
+    where.flush()
 
 
 def seconds(length: timedelta | None) -> int | None:
@@ -151,6 +153,7 @@ def batch_json(batch: BatchReport) -> Json:
     """Write one batch of a run."""
     return {
         "batch": batch.provider_batch_id,
+        "provider": batch.provider,
         "shard": batch.shard_id,
         "role": batch.role,
         "state": batch.state,
@@ -160,6 +163,24 @@ def batch_json(batch: BatchReport) -> Json:
         "ended_at": iso(batch.ended_at),
         "age_seconds": seconds(batch.age),
         "error": batch.error or None,
+    }
+
+
+def stages_json(report: RunReport) -> Json:
+    """Write how long each stage of a run lasted, in milliseconds; one that has not begun is left out."""
+    return {f"{stage.value}_ms": length // timedelta(milliseconds=1) for stage, length in report.stages.items()}
+
+
+def doubt_json(doubt: DoubtReport) -> Json:
+    """Write a real-time call whose reply was lost."""
+    return {
+        "run": doubt.run_id,
+        "key": doubt.key,
+        "provider": doubt.provider,
+        "model": doubt.model,
+        "held": decimal_dollars(doubt.held),
+        "at": iso(doubt.at),
+        "request_state": doubt.request_state,
     }
 
 
@@ -173,6 +194,11 @@ def run_json(report: RunReport) -> Json:
         "workload": report.workload,
         "source": report.source,
         "model": report.model,
+        "providers": report.provider.split(),
+        "route": report.route,
+        "deadline_at": iso(report.deadline_at),
+        "hasten_at": iso(report.hasten_at),
+        "hastened": report.hastened,
         "simulated": report.simulated,
         "state": report.state,
         "reason": report.reason or None,
@@ -189,6 +215,11 @@ def run_json(report: RunReport) -> Json:
             "waiting": report.waiting,
         },
         "stop_reasons": dict(report.stop_reasons),
+        "cut": report.cut,
+        "declined": report.declined,
+        "can_succeed": report.can_succeed,
+        "doubts": report.doubts,
+        "stages": stages_json(report),
         "input_tokens": report.input_tokens,
         "output_tokens": report.output_tokens,
         "currency": CURRENCY,
@@ -200,12 +231,23 @@ def run_json(report: RunReport) -> Json:
         "saved": decimal_dollars(report.saved),
         "nothing_bought": {name: decimal_dollars(amount) for name, amount in report.nothing_bought.items()},
         "holds": [
-            {"reason": hold.reason, "shard": hold.shard_id, "amount": decimal_dollars(hold.amount)}
+            {
+                "reason": hold.reason,
+                "shard": hold.shard_id or None,
+                "amount": decimal_dollars(hold.amount),
+                "holds": hold.holds,
+            }
             for hold in report.holds
         ],
         "batches": [batch_json(batch) for batch in report.batches],
         "failures": [
-            {"state": each.state, "code": each.code, "requests": each.requests, "example": each.example}
+            {
+                "state": each.state,
+                "code": each.code,
+                "requests": each.requests,
+                "example": each.example,
+                "can_succeed": each.can_succeed,
+            }
             for each in report.failures
         ],
         "turnaround": _turnaround(report.turnaround),
@@ -216,6 +258,24 @@ def run_json(report: RunReport) -> Json:
         "created_at": iso(report.created_at),
         "ended_at": iso(report.ended_at),
         "now": iso(report.now),
+    }
+
+
+def results_json(report: RunReport, count: int, out: Path | None) -> Json:
+    """Write what the results of a run come to: how many were written, and how long each stage of the run lasted."""
+    return {
+        "type": "results",
+        "run": report.run_id,
+        "state": report.state,
+        "results": count,
+        "out": None if out is None else str(out),
+        "planned": report.planned,
+        "answered": report.answered,
+        "failed": report.failed,
+        "canceled": report.canceled,
+        "cut": report.cut,
+        "declined": report.declined,
+        "stages": stages_json(report),
     }
 
 
@@ -249,6 +309,7 @@ def unknown_json(batch: UnknownBatch) -> Json:
     """Write a batch that this store knows nothing of."""
     return {
         "batch": batch.provider_batch_id,
+        "provider": batch.provider,
         "state": batch.state,
         "requests": batch.requests,
         "created_at": iso(batch.created_at),

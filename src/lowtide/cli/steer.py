@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -11,7 +12,9 @@ from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
 from lowtide.cli.options import CAP, Choices, choices, with_json
 from lowtide.cli.screen import counted, span
+from lowtide.errors import NotFound
 from lowtide.money import decimal_dollars, show_dollars
+from lowtide.reports import FailureReport, RunReport
 
 
 def _next(chosen: Choices, *words: str) -> str:
@@ -64,19 +67,32 @@ async def _retry(chosen: Choices, run_id: str) -> int:
     async with desk(chosen) as engine:
         again, hopeless = await engine.retry(run_id)
         report = await engine.run_report(run_id)
-    never = (
-        f"; {counted(hopeless, 'one', 'others')} can never succeed (lowtide results {run_id} --failed)"
-        if hopeless
-        else ""
-    )
-    text = (
-        f"{counted(again, 'request goes', 'requests go')} out again{never}"
-        if again
-        else f"nothing can go out again{never}"
-    )
-    advice = _next(chosen, "run", run_id) if again and not report.worked_on else ""
-    _say(chosen, {"type": "retry", "run": run_id, "again": again, "never": hopeless}, text, advice)
+    text = f"{counted(again, 'request goes', 'requests go')} out again" if again else "nothing can go out again"
+    never = [each for each in report.failures if each.state == "failed" and not each.can_succeed]
+    if not chosen.json:
+        text = "\n".join([text, *(f"not again: {each.requests:,} {told(each)}" for each in never), *_stays(report)])
+    body = {
+        "type": "retry",
+        "run": run_id,
+        "again": again,
+        "never": hopeless,
+        "reasons": [{"code": each.code, "requests": each.requests, "example": each.example} for each in never],
+    }
+    _say(chosen, body, text, _next(chosen, "run", run_id) if again and not report.worked_on else "")
     return 0
+
+
+def told(failure: FailureReport) -> str:
+    """Quote why requests failed."""
+    return f'{failure.code}: "{failure.example}"' if failure.example else failure.code
+
+
+def _stays(report: RunReport) -> Iterator[str]:
+    """Say which answers stay as they are, although somebody may have hoped for others."""
+    if report.cut:
+        yield f"not again: {report.cut:,} cut at their limit: the same limit would cut them again"
+    if report.declined:
+        yield f"not again: {report.declined:,} refused by the model: asking again gives the same"
 
 
 @with_json
@@ -107,26 +123,30 @@ async def _cancel(chosen: Choices, run_id: str, *, wait: bool) -> int:
 @with_json
 @click.command(short_help="Take over batches of another program.")
 @click.argument("batch", required=False)
-def adopt(batch: str | None) -> int:
+@click.option("--provider", metavar="NAME", default="", help="Who made it, or whose are listed. Default: by its looks.")
+def adopt(batch: str | None, provider: str) -> int:
     """List batches that this store knows nothing of, or take one over: it is collected and booked like our own."""
-    return asyncio.run(_list_unknown(choices()) if batch is None else _adopt(choices(), batch))
+    return asyncio.run(_list_unknown(choices(), provider) if batch is None else _adopt(choices(), batch, provider))
 
 
-async def _adopt(chosen: Choices, batch: str) -> int:
+async def _adopt(chosen: Choices, batch: str, provider: str) -> int:
     async with desk(chosen) as engine:
-        run_id = await engine.adopt(batch)
+        run_id = await engine.adopt(batch, provider)
+        asked = (await engine.run_report(run_id)).provider
     _say(
         chosen,
-        {"type": "adopt", "batch": batch, "run": run_id},
+        {"type": "adopt", "batch": batch, "provider": asked, "run": run_id},
         f"{batch} is run {run_id} now",
         _next(chosen, "run", run_id),
     )
     return 0
 
 
-async def _list_unknown(chosen: Choices) -> int:
+async def _list_unknown(chosen: Choices, provider: str) -> int:
     async with desk(chosen) as engine:
-        found = await engine.unknown_batches()
+        if provider and provider not in engine.codecs:
+            raise NotFound(f"no provider is called {provider!r}", hint=f"there are {', '.join(engine.codecs)}")
+        found = [each for each in await engine.unknown_batches() if provider in ("", each.provider)]
         now = await engine.clock.now()
     if chosen.json:
         from lowtide.cli.shapes import print_json, unknown_json  # noqa: PLC0415 one of two ways
@@ -139,11 +159,11 @@ async def _list_unknown(chosen: Choices) -> int:
     if not found:
         pictures.show(out, "Every batch of this account is known here.")
         return 0
-    made = screen.table("BATCH", "REQUESTS", "STATE", "AGE", right=(1,))
+    made = screen.table("BATCH", "PROVIDER", "REQUESTS", "STATE", "AGE", right=(2,), fold=(3,))
     for each in found:
         state = pictures.BATCH_STATES.get(each.state, each.state)
-        made.add_row(each.provider_batch_id, f"{each.requests:,}", state, span(now - each.created_at))
+        made.add_row(each.provider_batch_id, each.provider, f"{each.requests:,}", state, span(now - each.created_at))
     pictures.show(out, made)
     if not chosen.quiet:
-        pictures.show(screen.console(chosen, sys.stderr), "", "Take one over:  lowtide adopt BATCH")
+        pictures.show(screen.console(chosen, sys.stderr), "", "Take one over:  lowtide adopt BATCH --provider NAME")
     return 0

@@ -42,7 +42,7 @@ class Adopting(Desk):
                 ids = [view.provider_batch_id for view in page.batches]
                 with self.store.read() as tx:
                     known = shards.known_provider_ids(tx, provider, ids)
-                found.extend(_unknown(view) for view in page.batches if view.provider_batch_id not in known)
+                found.extend(_unknown(provider, view) for view in page.batches if view.provider_batch_id not in known)
         if missing is not None and not self.doors:
             raise missing
         return found
@@ -131,8 +131,9 @@ class Adopting(Desk):
         return run_id
 
 
-def _unknown(view: BatchView) -> UnknownBatch:
+def _unknown(provider: str, view: BatchView) -> UnknownBatch:
     return UnknownBatch(
+        provider=provider,
         provider_batch_id=view.provider_batch_id,
         state=FOUND[view.event],
         requests=view.counts.total,

@@ -34,6 +34,8 @@ from lowtide.store.runs import RunRow
 from lowtide.store.shards import Moments
 
 REPORTED_HOLDS = 50
+# Blocks of calls are thousands; their holds are added up, and a batch's stands alone.
+SUMMED_HOLDS = frozenset({Reason.REALTIME, Reason.FIRST_REQUEST, Reason.DOUBT, Reason.POSSIBLE_DUPLICATE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,10 +151,7 @@ class Looking(Desk):
             plan_ceiling=plan.cost_ceiling if plan is not None else ZERO,
             saved=self._saved(cheap_spent, now.date()),
             nothing_bought=nothing,
-            holds=tuple(
-                HoldReport(reason=hold.reason, shard_id=hold.shard_id, amount=hold.hold.remaining)
-                for hold in holds[:REPORTED_HOLDS]
-            ),
+            holds=_holds(holds),
             batches=tuple(_batch_report(row, landed.get(row.shard_id, 0), now) for row in batch_rows),
             failures=tuple(
                 FailureReport(state=row.state, code=row.code, requests=row.requests, example=row.example)
@@ -270,6 +269,22 @@ class Looking(Desk):
         return lines
 
 
+def _holds(holds: Sequence[books.OpenHold]) -> tuple[HoldReport, ...]:
+    """List what is held: batches alone, as far as they are not too many, and everything else summed up by its reason."""
+    alone: list[HoldReport] = []
+    sums: dict[Reason, list[Nanos]] = {}
+    for hold in holds:
+        if hold.reason in SUMMED_HOLDS or len(alone) >= REPORTED_HOLDS:
+            sums.setdefault(hold.reason, []).append(hold.hold.remaining)
+        else:
+            alone.append(HoldReport(reason=hold.reason, shard_id=hold.shard_id, amount=hold.hold.remaining))
+    summed = (
+        HoldReport(reason=reason, shard_id="", amount=Nanos(sum(amounts)), holds=len(amounts))
+        for reason, amounts in sums.items()
+    )
+    return (*alone, *summed)
+
+
 def _stages(plan: PlanRow, moments: Sequence[Moments], now: datetime) -> dict[Stage, timedelta]:
     """Say how long each stage lasted; one that is under way lasts until now."""
     spans: dict[Stage, list[Span]] = {stage: [] for stage in Stage}
@@ -302,5 +317,18 @@ def _batch_report(row: shards.BatchRow, landed: int, now: datetime) -> BatchRepo
         ended_at=row.ended_at,
         age=age,
         next_look_at=None,
-        error=row.rejected and f"not ours: {row.rejected}",
+        error=_batch_error(row),
+        provider=row.provider,
     )
+
+
+def _batch_error(row: shards.BatchRow) -> str:
+    """Say what is wrong with a batch: it is not ours, or the first of the reasons why it failed as a whole."""
+    if row.rejected:
+        return f"not ours: {row.rejected}"
+    if not row.problems:
+        return ""
+    first = row.problems[0]
+    where = "" if first.line is None else f"line {first.line}: "
+    more = f", and {len(row.problems) - 1:,} more" if len(row.problems) > 1 else ""
+    return f"{where}{first.message or first.code}{more}"
