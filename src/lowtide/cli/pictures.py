@@ -135,7 +135,9 @@ def _routes(plan: Plan) -> Table:
             show_dollars(line.cost_likely),
             show_dollars(line.cost_ceiling),
         )
-    if len(plan.lines) > 1:
+    if plan.moves_likely:
+        made.add_row("what is expected to move", "", "", "", _signed(plan.moves_likely), "")
+    if len(plan.lines) > 1 or plan.moves_likely:
         made.add_row(
             "",
             f"{plan.requests:,}",
@@ -146,6 +148,10 @@ def _routes(plan: Plan) -> Table:
             style="bold",
         )
     return made
+
+
+def _signed(amount: Nanos) -> str:
+    return show_dollars(amount) if amount >= 0 else f"-{show_dollars(Nanos(-amount))}"
 
 
 def _seller(plan: Plan, line: Line) -> str:
@@ -205,7 +211,8 @@ def _plan_cost(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "Cost", f"{show_dollars(plan.cost_likely)} likely; 95 of 100 such plans end between {low} and {high}"
     else:
         yield "Cost", f"{show_dollars(plan.cost_likely)} likely; how likely is not known, there is no history yet"
-    yield "", f"{show_dollars(plan.cost_ceiling)} at most, if every answer used its full limit"
+    moved = " and all of it moved" if plan.moves and plan.hasten_at is not None else ""
+    yield "", f"{show_dollars(plan.cost_ceiling)} at most, if every answer used its full limit{moved}"
     yield "", f"~ prompts are {INPUT_BASIS.get(plan.basis_input, plan.basis_input)}"
     yield "", f"~ answers are {OUTPUT_BASIS.get(plan.basis_output, plan.basis_output)}"
     if any(not wave.exact for wave in plan.waves):
@@ -234,7 +241,9 @@ def _plan_deadline(plan: Plan) -> Iterator[tuple[str, str | Text]]:
     if plan.misses:
         yield "", Text("even real time misses it", style=screen.BAD)
     elif plan.hasten_at is not None:
-        yield "", f"what is not back by {moment(plan.hasten_at, plan.created_at)} moves to real time"
+        lane = ROUTES.get(plan.hasten_to, plan.hasten_to)
+        most = f"{show_dollars(plan.cost_ceiling)} at most in all"
+        yield "", f"what is not back by {moment(plan.hasten_at, plan.created_at)} moves to {lane}: {most}"
 
 
 def _cap(plan: Plan, cap: Nanos, release: Rounds) -> str:
@@ -387,7 +396,7 @@ def _run_route(report: RunReport) -> str:
     """Say by which lane it goes, and at whom."""
     lane = ROUTES.get(report.route, report.route)
     asked = report.provider.replace(" ", " and ")
-    moved = ", then real time: what was out has moved" if report.hastened else ""
+    moved = ": what was still out has moved there" if report.hastened else ""
     return f"{lane}, {asked}{moved}" if asked else f"{lane}{moved}"
 
 

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from lowtide.cli.completing import complete_run, complete_run_or_path
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, Choices, choices, on_terminal, with_json
 from lowtide.cli.plan import Wish, make_plan, plan_options, refuse_low_cap, refuse_planning_options, wish_of
+from lowtide.cli.times import full
 from lowtide.engine import Engine
-from lowtide.errors import LowtideError, NotFound
+from lowtide.errors import DeadlineMissed, LowtideError, NotFound
 from lowtide.money import Nanos, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.reports import RunReport
@@ -31,20 +33,40 @@ class ConsentMissing(LowtideError):
     exit_code = 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agrees:
+    """What was agreed to beforehand: to spend, to be asked, to be late."""
+
+    yes: bool
+    ask: bool
+    late: bool
+
+
 @with_json
 @click.command(short_help="Carry out a plan.")
 @click.argument("what", metavar="PLAN|RUN|SOURCE", shell_complete=complete_run_or_path)
 @plan_options
 @click.option("--out", type=PATH, metavar="FOLDER", help="Where documents go. Default for bpmn: lowtide-out/RUN.")
 @click.option("--detach", is_flag=True, help="Go on in the background and return at once.")
+@click.option("--late", is_flag=True, help="Run although even real time cannot meet the deadline.")
 @click.option("-y", "--yes", is_flag=True, help="Agree to spend without being asked.")
 @click.option("--no-input", is_flag=True, help="Never ask; without --cap or --yes that is a no.")
-def run(what: str, cap: Nanos | None, out: Path | None, detach: bool, yes: bool, no_input: bool, **said: Any) -> int:  # noqa: ANN401
+def run(
+    what: str,
+    cap: Nanos | None,
+    out: Path | None,
+    detach: bool,
+    late: bool,
+    yes: bool,
+    no_input: bool,
+    **said: Any,  # noqa: ANN401 click's own
+) -> int:
     """Carry out a plan (p_...), go on with a run (r_...), or plan an input, ask, and run it.
 
     Off a terminal nothing is spent without --cap or --yes. A run stops before its cap would be passed.
     """
-    return asyncio.run(_run(choices(), what, cap, out, said, detach=detach, yes=yes, ask=not no_input))
+    agrees = Agrees(yes=yes, ask=not no_input, late=late)
+    return asyncio.run(_run(choices(), what, cap, out, said, agrees, detach=detach))
 
 
 async def _run(
@@ -53,10 +75,9 @@ async def _run(
     cap: Nanos | None,
     out: Path | None,
     said: dict[str, Any],
+    agrees: Agrees,
     *,
     detach: bool,
-    yes: bool,
-    ask: bool,
 ) -> int:
     if _is_id(what, "r_") or _is_id(what, "p_"):
         refuse_planning_options(what)
@@ -65,17 +86,27 @@ async def _run(
             run_id = await _go_on(engine, what, cap)
         else:
             found = await _planned(engine, chosen, what, cap, said)
-            cap = _agreed(chosen, found.plan, cap, shown=found.fresh, yes=yes, ask=ask)
+            _refuse_late(found.plan, agrees)
+            cap = _agreed(chosen, found.plan, cap, agrees, shown=found.fresh)
             for provider in found.plan.provider.split():
                 engine.hands(provider)  # a missing key is told before there is a run
             where = out or _out_of(found.plan)
-            run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh)
+            run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh, late=agrees.late)
             await _go_on(engine, run_id, cap)
         if (await engine.run_report(run_id)).over:
             return await _end(engine, chosen, run_id)
         if detach:
             return await _detach(engine, chosen, run_id)
         return await carry_out(engine, chosen, run_id)
+
+
+def _refuse_late(plan: Plan, agrees: Agrees) -> None:
+    """Refuse, before anybody is asked for money, what cannot be done in time. Raises: DeadlineMissed."""
+    if plan.misses and not agrees.late and plan.deadline_at is not None:
+        raise DeadlineMissed(
+            f"even real time cannot meet the deadline {full(plan.deadline_at)}; nothing was sent or spent",
+            hint="give it more time, plan less, or run it all the same: --late",
+        )
 
 
 class _Found:
@@ -123,16 +154,17 @@ async def _planned(engine: Engine, chosen: Choices, what: str, cap: Nanos | None
     return _Found(made.plan, fresh=True)
 
 
-def _agreed(chosen: Choices, plan: Plan, cap: Nanos | None, *, shown: bool, yes: bool, ask: bool) -> Nanos | None:
+def _agreed(chosen: Choices, plan: Plan, cap: Nanos | None, agrees: Agrees, *, shown: bool) -> Nanos | None:
     """Ask whether the money may be spent; gives the cap that was agreed upon. Raises: ConsentMissing, BudgetRefused."""
     if plan.blocked:
         return cap  # the engine says why, in its own words
     refuse_low_cap(plan, cap)
-    if yes or (cap is not None and not (ask and on_terminal())):
+    asks = agrees.ask and on_terminal()
+    if agrees.yes or (cap is not None and not asks):
         return cap
     most = plan.cost_ceiling if cap is None else cap
     money = "simulated " if plan.simulated else ""
-    if not (ask and on_terminal()):
+    if not asks:
         raise ConsentMissing(
             f"nobody agreed to spend up to {money}{show_dollars(most)}; nothing was sent or spent",
             hint=f"agree with --yes, or name the most it may cost: --cap {show_dollars(cap or most).lstrip('$')}",
