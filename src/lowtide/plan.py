@@ -35,6 +35,7 @@ from lowtide.routing import Offer, Route
 LONG_PROMPTS_LISTED = 50
 NEAR_THRESHOLD = (9, 10)  # a prompt nears a threshold at nine tenths of it
 ROUNDS_MAX = 1000
+PILOT = "pilot"  # the route of a line whose answers are there already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,8 @@ class Plan:
     from a cheap lane, ``misses`` that even real time cannot meet it.
 
     ``kinds_unknown`` have too few earlier answers: what theirs will cost goes from its floor to its ceiling in the range.
-    ``answers_seen`` is how many earlier answers the others rest on.
+    ``answers_seen`` is how many earlier answers the others rest on. ``pilot`` is the plan of a pilot that was made for this
+    one, empty for none: ``reused`` answers of it are taken over, and cost nothing here.
     """
 
     plan_id: str
@@ -165,6 +167,8 @@ class Plan:
     blocked: str = ""
     kinds_unknown: tuple[str, ...] = ()
     answers_seen: int = 0
+    pilot: str = ""
+    reused: int = 0
     digest: str = ""
 
     @property
@@ -292,6 +296,7 @@ class Draft:
     near_count: int = 0
     largest: dict[Lane, int] = field(default_factory=dict)
     largest_first: int = 0
+    reused: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def add(
         self,
@@ -324,6 +329,13 @@ class Draft:
         total.wire_bytes += body_bytes
         self._add_costs(total, costs)
         self._long_prompt(key, provider, model, costs, tokens_in, tokens_out)
+
+    def add_bought(self, *, kind: str, provider: str, model: str) -> None:
+        """Add a request of the first wave whose answer is there already: it costs nothing, and its kind is tried."""
+        wave = self.waves.setdefault(0, {})
+        wave[kind] = wave.get(kind, 0) + 1
+        self.kinds[kind, provider, model] = None
+        self.reused[provider, model] = self.reused.get((provider, model), 0) + 1
 
     def add_later(
         self,
@@ -422,8 +434,8 @@ class Draft:
 
     @property
     def requests(self) -> int:
-        """How many requests there are, later waves included."""
-        return sum(total.requests for total in self.sums.values())
+        """How many requests there are, later waves and what was bought before included."""
+        return sum(total.requests for total in self.sums.values()) + sum(self.reused.values())
 
     def wave_lines(self, wave_exact: int, realtime_seconds: RealtimeSeconds) -> tuple[WaveLine, ...]:
         """Sum up each wave: what it costs on each lane that any of it may take, and how long it takes in real time."""
@@ -522,6 +534,8 @@ class Draft:
             blocked=head.blocked,
             kinds_unknown=unknown,
             answers_seen=self.answers_seen(learned),
+            pilot=head.pilot,
+            reused=sum(self.reused.values()),
         )
         return replace(made, digest=digest(made))
 
@@ -549,10 +563,11 @@ class Draft:
             route = _taken(way, lane)
             into, _ = merged.setdefault((route.value, way.provider, way.model), (_Sum(), route))
             into.merge(total)
-        return tuple(
+        lines = [
             self._line(route, provider, model, total)
             for (_, provider, model), (total, route) in sorted(merged.items(), key=lambda item: item[0])
-        )
+        ]
+        return (*lines, *(_bought_line(*way, count) for way, count in sorted(self.reused.items())))
 
     def _line(self, route: Lane, provider: str, model: str, total: _Sum) -> Line:
         parts = 0
@@ -641,6 +656,24 @@ def _lane_of(way: _Way, wanted: Lane) -> Lane:
     return Lane.REALTIME if wanted is Lane.BATCH and not way.batch else wanted
 
 
+def _bought_line(provider: str, model: str, requests: int) -> Line:
+    """Write the line of what a pilot bought."""
+    free = Nanos(0)
+    return Line(
+        route=PILOT,
+        provider=provider,
+        model=model,
+        requests=requests,
+        input_tokens=0,
+        output_tokens=0,
+        cost_floor=free,
+        cost_likely=free,
+        cost_ceiling=free,
+        realtime_likely=free,
+        parts=0,
+    )
+
+
 def _taken(way: _Way, wanted: Lane) -> Lane:
     """Give the lane that a way takes in the end: the first of a kind is tried in real time."""
     return Lane.REALTIME if way.first else _lane_of(way, wanted)
@@ -696,6 +729,7 @@ class Head:
     ready_basis: str = ""
     misses: bool = False
     blocked: str = ""
+    pilot: str = ""
 
 
 def digest(plan: Plan) -> str:

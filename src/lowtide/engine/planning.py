@@ -36,12 +36,13 @@ from lowtide.estimate import (
 from lowtide.ledger import AccountId
 from lowtide.money import Nanos, show_dollars
 from lowtide.pacing import Measure
+from lowtide.packing import ShardId
 from lowtide.plan import Draft, Head, Learned, Plan, Turnaround
 from lowtide.providers import BodyFacts
 from lowtide.request import Neutral
 from lowtide.routing import Choice, Route, TurnaroundBasis, TurnaroundRange, Wish, batch_size, choose, misses
 from lowtide.spool import Scales, Weighed, seal, spool
-from lowtide.store import books, history, plans, runs
+from lowtide.store import Transaction, books, history, pilots, plans, runs
 from lowtide.store.plans import PlanRow
 from lowtide.worker.lanes import batch_requests_max, lot_routes, usual_turnarounds
 from lowtide.worker.waves import pack_scope, scope_of
@@ -61,6 +62,7 @@ class Asked:
     skip_problems: bool
     wish: Wish
     cap: Nanos | None
+    pilot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +94,14 @@ class Planning(Desk):
         skip_problems: bool = False,
         wish: Wish | None = None,
         cap: Nanos | None = None,
+        pilot: str = "",
     ) -> Planned:
         """Read the input, weigh and price every request, and keep the plan. Nothing is sent or spent.
 
         ``wish`` is what was asked of the route: a lane, urgency, a deadline; the settings' lane without one. What ``cap``
         covers has a say in it, too. A broken file in a folder is reported and the rest goes on; a bad line of a file
-        refuses the whole file, unless ``skip_problems``. Raises: InputRefused with every problem, NotFound, PriceUnknown.
+        refuses the whole file, unless ``skip_problems``. ``pilot`` is the plan of a pilot that was run for this input: its
+        answers teach this plan before all others, and are not bought again. Raises: InputRefused with every problem, NotFound, PriceUnknown.
         """
         wish = wish or Wish(route=Route(self.settings.route))
         if wish.route is Route.AUTO and wish.deadline_at is None and not wish.urgent:
@@ -112,16 +116,22 @@ class Planning(Desk):
         plan_id = PlanId(f"p_{self.clock.new_id(7)}")
         reading = chosen.read(source, options)
         row = self._plan_row(plan_id, source, chosen.name, options, now)
+        asked = Asked(
+            day=day, now=now, options=options, skip_problems=skip_problems, wish=wish, cap=cap, pilot=pilot
+        )
+        return await self.keep_plan(chosen, reading, row, asked)
+
+    async def keep_plan(self, chosen: Workload, reading: Reading, row: PlanRow, asked: Asked) -> Planned:
+        """Make a plan of what is read, and keep it under the row's id. Raises: InputRefused, PriceUnknown."""
         with self.store.write() as tx:
             plans.insert_plan(tx, row, sealed=False)
         planned: Planned | None = None
         try:
-            asked = Asked(day=day, now=now, options=options, skip_problems=skip_problems, wish=wish, cap=cap)
             planned = await self._spool_plan(chosen, reading, row, asked)
         finally:
             if planned is None:  # nothing half done stays
                 with self.store.write() as tx:
-                    plans.drop_plan(tx, plan_id)
+                    plans.drop_plan(tx, row.plan_id)
         return planned
 
     async def _spool_plan(
@@ -132,7 +142,8 @@ class Planning(Desk):
         asked: Asked,
     ) -> Planned:
         day, now, options = asked.day, asked.now, asked.options
-        past = self._past(row)
+        past = self._past(row, asked.pilot)
+        bought = pilots.bought(self.store, PlanId(asked.pilot)) if asked.pilot else {}
         counter = installed_counter() if self.settings.tokens == "exact" else None
         scales = Scales(self.codecs, self.catalog, day, past.learned, counter)
         draft = Draft(
@@ -147,6 +158,10 @@ class Planning(Desk):
         )
 
         def listen(weighed: Weighed) -> None:
+            earlier = bought.get(weighed.request.key)
+            if earlier is not None and earlier.body == weighed.params:
+                draft.add_bought(kind=weighed.request.kind, provider=weighed.lot.provider, model=weighed.facts.model)
+                return
             draft.add(
                 key=weighed.request.key,
                 kind=weighed.request.kind,
@@ -200,16 +215,19 @@ class Planning(Desk):
             plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
 
-    def _past(self, row: PlanRow) -> Past:
-        """Look up what earlier runs teach: of any folder for documents, else of this very input."""
+    def _past(self, row: PlanRow, pilot: str) -> Past:
+        """Look up what earlier runs teach: of any folder for documents, else of this very input.
+
+        A kind that a pilot was made of is known by it alone: nothing has drifted since.
+        """
         source = "" if row.workload == "bpmn" else row.source
         with self.store.read() as tx:
-            seen = history.requests_seen(tx, history.newest_runs(tx, workload=row.workload, source=source))
-        learned = {
-            kind: history_of_runs([each.lengths for each in found], cut_answers=sum(each.cut for each in found))
-            for kind, found in seen.answers.items()
-        }
-        return Past(learned=learned, losses=Losses(asked=seen.asked, lost=seen.lost))
+            newest = history.newest_runs(tx, workload=row.workload, source=source)
+            seen = history.requests_seen(tx, [plan_id for plan_id in newest if plan_id != pilot])
+            tried = history.requests_seen(tx, [pilot] if pilot else [])
+        learned = {**_histories(seen, same_run=False), **_histories(tried, same_run=True)}
+        losses = Losses(asked=seen.asked + tried.asked, lost=seen.lost + tried.lost, same_run=not seen.asked)
+        return Past(learned=learned, losses=losses)
 
     def _close(
         self,
@@ -271,6 +289,7 @@ class Planning(Desk):
             ready_basis=usual[choice.route].basis if choice.route in usual else TurnaroundBasis.PRIOR,
             misses=choice.misses,
             blocked=blocked,
+            pilot=asked.pilot,
         )
         return draft.plan(
             head,
@@ -375,6 +394,7 @@ class Planning(Desk):
             return found.run_id
         now = await self.clock.now()
         self._check(plan, now.date(), cap, fresh=fresh)
+        bought = pilots.bought(self.store, PlanId(plan.pilot)) if plan.reused else {}
         if not late:
             _check_deadline(plan, now)
         run_id = RunId(plan_id.replace("p_", "r_", 1))
@@ -398,7 +418,26 @@ class Planning(Desk):
                 )
                 limit = "no cap" if cap is None else f"cap {show_dollars(cap)}"
                 runs.note(tx, run_id, now, f"run begun: {plan.requests} requests, {limit}")
+                if plan.reused:
+                    self._take_over(tx, plan, run_id, bought, now)
         return run_id
+
+    def _take_over(
+        self, tx: Transaction, plan: Plan, run_id: RunId, bought: Mapping[str, pilots.Bought], now: datetime
+    ) -> None:
+        """Promise 5: what a pilot bought is taken over as it was planned, or the run does not begin."""
+        taken = pilots.take_over(
+            self.store,
+            tx,
+            bought,
+            plan_id=PlanId(plan.plan_id),
+            run_id=run_id,
+            new_shard=lambda: ShardId(f"lt{self.clock.new_id(14)}"),
+            at=now,
+        )
+        if taken != plan.reused:
+            raise PlanChanged(f"{plan.reused} answers of the pilot were planned with, {taken} are there", hint="plan again")
+        runs.note(tx, run_id, now, f"{taken} answers of the pilot {plan.pilot} are taken over; its own run paid for them")
 
     def _check(self, plan: Plan, today: date, cap: Nanos | None, *, fresh: bool) -> None:
         if plan.blocked:
@@ -423,7 +462,7 @@ class Planning(Desk):
         with self.store.read() as tx:
             row = plans.find_plan(tx, plan.plan_id)
         assert row is not None
-        options = replace(_options_of(scope_of(row).facts), model=row.model)
+        options = replace(options_of(scope_of(row).facts), model=row.model)
         reading = self.workloads[plan.workload].read(source, options)
         for _ in reading.requests():
             pass
@@ -481,7 +520,17 @@ def _said(options: WorkloadOptions) -> dict[str, str]:
     }
 
 
-def _options_of(facts: Mapping[str, str]) -> WorkloadOptions:
+def _histories(seen: history.RequestsSeen, *, same_run: bool) -> Learned:
+    """Sum up the lengths of answers by (kind, model)."""
+    return {
+        kind: history_of_runs(
+            [each.lengths for each in found], cut_answers=sum(each.cut for each in found), same_run=same_run
+        )
+        for kind, found in seen.answers.items()
+    }
+
+
+def options_of(facts: Mapping[str, str]) -> WorkloadOptions:
     """Give back what was said, so that the same input can be read the same way again."""
     templates, documents, limit = (
         facts.get(f"option.{name}", "") for name in ("templates", "documents", "max_output_tokens")

@@ -10,7 +10,7 @@ import zstandard
 from sqlalchemy import Row, delete, func, select
 
 from lowtide.dispatch import PlanId
-from lowtide.request import Endpoint
+from lowtide.request import Endpoint, Native, Request, RequestKey
 from lowtide.store import Store, Transaction
 from lowtide.store.schema import KINDS, LOTS, PLANS, REQUESTS, RUNS, WAVES
 
@@ -229,6 +229,65 @@ def request_sources(tx: Transaction, plan_id: str, wave: int) -> Iterator[tuple[
         .execution_options(yield_per=1000)
     )
     yield from rows
+
+
+def kind_counts(tx: Transaction, plan_id: str) -> dict[tuple[str, str], int]:
+    """Count the requests of the first wave by (kind, model)."""
+    query = select(REQUESTS.c.kind, REQUESTS.c.model, func.count()).where(
+        REQUESTS.c.plan_id == plan_id, REQUESTS.c.wave == 0
+    )
+    rows = tx.execute(query.group_by(REQUESTS.c.kind, REQUESTS.c.model))
+    return {(kind, model): count for kind, model, count in rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picked:
+    """A request of a plan, without its body."""
+
+    key: RequestKey
+    kind: str
+    model: str
+    provider: str
+    endpoint: Endpoint
+    body_at: int
+
+    def request(self, params: bytes) -> Request:
+        """Make it a request again, with the body that it has."""
+        body = Native(params=params, endpoint=self.endpoint)
+        return Request(key=self.key, model=self.model, body=body, kind=self.kind, provider=self.provider)
+
+
+def spread(
+    tx: Transaction, plan_id: str, *, counts: Mapping[str, int], sizes: Mapping[str, int]
+) -> list[Picked]:
+    """Pick ``sizes`` requests of the first wave, of each ``"kind model"``, evenly spread over its ``counts``."""
+    wanted = {kind: {size * count // sizes[kind] for size in range(sizes[kind])} for kind, count in counts.items()}
+    seen = dict.fromkeys(counts, 0)
+    picked: list[Picked] = []
+    query = select(
+        REQUESTS.c.key,
+        REQUESTS.c.kind,
+        REQUESTS.c.model,
+        REQUESTS.c.body_at,
+        LOTS.c.provider,
+        LOTS.c.endpoint,
+    ).join(LOTS, (LOTS.c.plan_id == REQUESTS.c.plan_id) & (LOTS.c.lot == REQUESTS.c.lot))
+    query = query.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.wave == 0).order_by(REQUESTS.c.seq)
+    for row in tx.execute(query.execution_options(yield_per=1000)):
+        kind = f"{row.kind} {row.model}"
+        if seen[kind] in wanted[kind]:
+            picked.append(
+                Picked(
+                    key=RequestKey(row.key),
+                    kind=row.kind,
+                    model=row.model,
+                    provider=row.provider,
+                    endpoint=Endpoint(row.endpoint),
+                    body_at=row.body_at,
+                )
+            )
+        seen[kind] += 1
+    return picked
 
 
 def figures_of(row: PlanRow) -> dict[str, object]:
