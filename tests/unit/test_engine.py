@@ -522,7 +522,8 @@ def test_the_doctor_finds_all_well(live: Callable[..., None]) -> None:
     async def life(desk: Desk) -> None:
         found = states(await desk.engine.doctor())
         assert found.pop("disk") in ("ok", "warning")  # it is this machine's
-        assert found == {"key": "ok", "limits": "ok", "clock": "ok", "books": "ok", "prices": "ok"}
+        asked = {f"{name} {what}": "ok" for name in ("anthropic", "openai") for what in ("key", "limits", "clock")}
+        assert found == {**asked, "books": "ok", "prices": "ok"}
 
     live(life)
 
@@ -531,14 +532,13 @@ def test_the_doctor_finds_what_is_wrong(live: Callable[..., None], monkeypatch: 
     refused = rule(on="GET /v1/models", status=401, error_type="authentication_error", message="invalid x-api-key")
 
     async def life(desk: Desk) -> None:
-        checks = await desk.engine.doctor()
-        assert states(checks)["key"] == "bad"
-        assert "invalid x-api-key (401 authentication_error)" in checks[0].finding
+        found = {check.name: check for check in await desk.engine.doctor()}
+        assert found["anthropic key"].state == "bad"
+        assert "invalid x-api-key (401 authentication_error)" in found["anthropic key"].finding
         desk.world.script.remove()
         desk.world.script.add((rule(on="GET /v1/models", fault=FaultKind.CUT_BEFORE_COMMIT),))
-        assert states(await desk.engine.doctor())["provider"] == "bad"
-        desk.engine.settings = read_settings({}, {}, desk.folder)
-        assert states(await desk.engine.doctor())["key"] == "bad", "no key is set"
+        assert states(await desk.engine.doctor())["anthropic"] == "bad"
+        desk.world.script.remove()
         with desk.engine.store.write() as tx:
             tx.exec_driver_sql(
                 "insert into accounts (account_id, held_nanos, spent_nanos) values ('run:r_ghost', 7, 0)"
@@ -554,13 +554,30 @@ def test_the_doctor_finds_what_is_wrong(live: Callable[..., None], monkeypatch: 
     live(life, rules=(refused,))
 
 
+def test_of_keys_one_is_enough(live: Callable[..., None]) -> None:
+    """A provider that nobody uses needs none; without any key nothing can be bought."""
+
+    async def life(desk: Desk) -> None:
+        desk.engine.settings = read_settings({}, {}, desk.folder)
+        desk.engine._environment = {"OPENAI_API_KEY": "sk-1"}
+        found = states(await desk.engine.doctor())
+        assert (found["anthropic key"], found["openai key"]) == ("warning", "ok")
+        desk.engine._environment = {}
+        desk.engine.doors.clear()
+        found = states(await desk.engine.doctor())
+        assert (found["anthropic key"], found["openai key"]) == ("bad", "bad")
+
+    live(life)
+
+
 def test_the_doctor_compares_clocks(live: Callable[..., None]) -> None:
     async def life(desk: Desk) -> None:
         now = await desk.engine.clock.now()
         said = {"date": "Sat, 21 Nov 2026 10:00:00 GMT"}
-        assert desk.engine._check_clock(said, now).state == "ok"
-        assert desk.engine._check_clock(said, now + timedelta(minutes=3)).state == "warning"
-        assert desk.engine._check_clock({}, now).state == "warning"
+        for codec in desk.engine.codecs.values():
+            assert desk.engine._check_clock(codec, said, now).state == "ok"
+            assert desk.engine._check_clock(codec, said, now + timedelta(minutes=3)).state == "warning"
+            assert desk.engine._check_clock(codec, {}, now).state == "warning"
 
     live(life)
 
@@ -623,6 +640,15 @@ def test_an_engine_starts_with_real_money_and_no_call(tmp_path: Path, monkeypatc
 
 
 def test_under_test_no_other_host_is_called(tmp_path: Path) -> None:
+    keys = {"ANTHROPIC_API_KEY": "sk-1", "OPENAI_API_KEY": "sk-2"}
     settings = read_settings({"store": str(tmp_path / "store")}, {}, tmp_path)
-    with pytest.raises(TransportFailed, match="only loopback hosts"):
-        Engine.start(settings, {}, {"LOWTIDE_ONLY_LOOPBACK": "1"})
+
+    async def life() -> None:
+        engine = Engine.start(settings, {}, {"LOWTIDE_ONLY_LOOPBACK": "1", **keys})
+        for provider in engine.codecs:
+            with pytest.raises(TransportFailed, match="only loopback hosts"):
+                engine.hands(provider)
+        assert {check.state for check in await engine.doctor() if check.name in engine.codecs} == {"bad"}
+        await engine.close()
+
+    asyncio.run(life())
