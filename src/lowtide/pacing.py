@@ -177,7 +177,7 @@ class Pacer:
             if retry_after_seconds is None or not self._limits or self._failures > 1:
                 self._narrow()
         if retry_after_seconds is None:
-            pause = min(self.rules.pause_min * (1 << min(self._failures - 1, 20)), self.rules.pause_max)
+            pause = min(self.rules.pause_min * (1 << min(max(self._failures - 1, 0), 20)), self.rules.pause_max)
             self._pause(at + round(pause / MICROSECOND * (1 - chance / 2)))
             return
         self._empty(weight, retry_after_seconds, {one.measure: one for one in seen if one.remaining is not None})
@@ -252,7 +252,10 @@ class Pacer:
                 limit.resize(one.limit, self.rules)
             if one.remaining is None:
                 continue
-            remaining = one.remaining if one.reset_at is None else limit.below_zero(one, at)
+            remaining = one.remaining
+            if one.reset_at is not None:
+                limit.measure(remaining, _micros(one.reset_at) - at, self.rules)
+                remaining = limit.below_zero(one, at)
             if part := call.parts.get(one.measure):
                 limit.look(remaining, part, self._spread(one.measure, limit), at)
 
@@ -318,8 +321,11 @@ MINUTE: Final = 60 * SECOND
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DRAIN_SECONDS: Final = 5  # over which news are gathered before they change the learned use of others
 DRAIN_QUIET_SECONDS: Final = 10  # without headers, after which the learned use of others is halved again and again
+DRAIN_TRIED: Final = 16  # that part of a limit is given back to us after each time that brought no news
+FULL_SECONDS: Final = 3  # what may be missing in a bucket that we take for full
 DRAIN_PERCENT_MAX: Final = 90  # of a limit; the rest finds out when they stop
 LATENCY_MEMORY: Final = 16  # calls
+RATIO_FIRST: Final = 10  # calls
 RATIO_MEMORY: Final = 0.98  # the weight of a call after the next one
 
 
@@ -351,8 +357,8 @@ class _Ratio:
     __slots__ = ("counted", "estimated", "squares", "strayed")
 
     def __init__(self) -> None:
-        self.counted = self.estimated = 1.0
-        self.squares, self.strayed = 1.0, 0.1
+        self.counted = self.estimated = self.squares = 1.0
+        self.strayed = 0.1
 
     @property
     def error(self) -> float:
@@ -364,7 +370,9 @@ class _Ratio:
         return ceil(estimate * self.counted / self.estimated)
 
     def learn(self, estimate: int, counted: int) -> None:
-        """Take one answer in."""
+        """Take one answer in. The first answers are the short ones: beside them a few are taken to be as estimated."""
+        if self.estimated == 1.0:
+            self.counted = self.estimated = float(estimate * RATIO_FIRST + 1)
         likely = estimate * self.counted / self.estimated
         self.counted = self.counted * RATIO_MEMORY + counted
         self.estimated = self.estimated * RATIO_MEMORY + estimate
@@ -376,7 +384,7 @@ class _Limit:
     """One limit of a minute. Levels are in tokens times microseconds of a minute, so that refilling is exact."""
 
     __slots__ = (
-        "at", "burst", "burst_full", "corrected", "cushion", "drain", "heard_at", "held", "late", "level", "limit",
+        "at", "burst", "burst_full", "capacity", "corrected", "cushion", "drain", "guess", "heard_at", "held", "late", "level", "limit",
         "news", "news_at", "pace", "partly_late", "quiet_at", "squares", "step",
     )  # fmt: skip
 
@@ -390,7 +398,7 @@ class _Limit:
         self.drain = 0  # a minute, by others
         self.heard_at: int | None = None
         self.news = self.news_at = self.corrected = self.quiet_at = 0
-        self.level = self.pace = 0
+        self.level = self.pace = self.guess = 0
         self.burst = self.burst_full = 1
         self.resize(limit, rules)
         self.level = self.cushion * MINUTE
@@ -398,12 +406,25 @@ class _Limit:
     def resize(self, limit: int, rules: PacingRules) -> None:
         """Take a limit that the provider names now."""
         self.limit = limit
-        self.cushion = min(max(limit * rules.cushion_percent // 100, self.step), limit // 4)
+        self.capacity = min(limit, self.guess) if self.guess else limit
+        self.cushion = min(max(limit * rules.cushion_percent // 100, self.step), self.capacity // 4)
         shortened = self.burst_full // max(1, self.burst)
-        self.burst_full = max(1, limit * rules.burst_seconds // 60)
+        self.burst_full = max(1, min(limit * rules.burst_seconds // 60, self.capacity // 2))
         self.burst = max(1, self.burst_full // shortened)
-        self.level = min(self.level, limit * MINUTE)
+        self.level = min(self.level, self.capacity * MINUTE)
         self.drain = min(self.drain, limit * DRAIN_PERCENT_MAX // 100)
+
+    def measure(self, remaining: int, refilled_in: int, rules: PacingRules) -> None:
+        """Learn from what remains, and the microseconds until it is whole, how much the bucket holds.
+
+        A provider that enforces shorter bursts has smaller ones. The largest guess counts; a second is granted. One
+        that is empty may be below zero, and says nothing.
+        """
+        guess = remaining + self.step + self.limit * (max(0, refilled_in) + SECOND) // MINUTE
+        if guess > self.guess and remaining > 0:
+            self.guess = guess
+            if min(guess, self.limit) != self.capacity:
+                self.resize(self.limit, rules)
 
     def flow(self, at: int) -> None:
         """Refill up to this instant. A clock that was set back starts anew from there."""
@@ -420,26 +441,25 @@ class _Limit:
         passed = max(0, at - self.at)
         self.at = max(self.at, at)
         pace_rate = self._pace_rate(self.drain)
-        self.level = min(self.level + passed * (self.limit - self.drain), self.limit * MINUTE)
+        self.level = min(self.level + passed * (self.limit - self.drain), self.capacity * MINUTE)
         self.pace = min(self.pace + passed * pace_rate, self.burst * MINUTE)
 
     def _pace_rate(self, drain: int) -> int:
         """While there is plenty left the whole limit may be used, whatever others seem to take: it ends with the plenty."""
-        plenty = self.cushion + 2 * self.burst_full + (self.held if self.late else 0)
+        plenty = min(self.cushion + 2 * self.burst_full, self.capacity * 2 // 3) + (self.held if self.late else 0)
         return self.limit if self.level >= plenty * MINUTE else self.limit - drain
 
     def _covers(self, amount: int) -> bool:
         """Whether this call and all in flight may end at once and leave half of the limit: then output needs no pace."""
-        return self.late and self.level >= (self.held + amount + self.limit // 2) * MINUTE
+        return self.late and self.level >= (self.held + amount + self.capacity // 2) * MINUTE
 
     def wait(self, amount: int, spread: int, latency_micros: int) -> int:
         """Give the microseconds until a call of that amount may start."""
         if self.late:
-            excess = self.held - (self.limit - self.drain) * latency_micros // MINUTE  # ends faster than it is refilled
-            need = self.cushion + min(self.held, self.burst) + max(0, excess)
+            need = self.cushion + min(self.held, self.burst) // 2 + self._excess(latency_micros)
         else:
             need = amount + self.cushion + spread
-        level_missing = min(need, self.limit) * MINUTE - self.level
+        level_missing = min(need, self.capacity) * MINUTE - self.level
         pace_missing = 0 if self._covers(amount) else min(amount, self.burst) * MINUTE - self.pace
         passed, drain, quiet_at = 0, self.drain, self.quiet_at
         while level_missing > 0 or pace_missing > 0:
@@ -453,9 +473,14 @@ class _Limit:
             passed, drain, quiet_at = passed + step, drain // 2, quiet_at + DRAIN_SECONDS * SECOND
         return passed
 
+    def _excess(self, latency_micros: int) -> int:
+        """What calls in flight will write beyond what is refilled meanwhile, where others take a part of that."""
+        refilled = (self.limit - self.drain) * latency_micros // MINUTE
+        return max(0, self.held - refilled) if self.drain else 0
+
     def spread(self, error: float) -> int:
         """How far calls in flight may count more than they hold, twice over; at most a quarter of the limit."""
-        return min(int(2 * error * sqrt(self.squares)), self.limit // 4)
+        return min(int(2 * error * sqrt(self.squares)), self.capacity // 4)
 
     def start(self, amount: int) -> _Part:
         """Take the amount of a call that starts."""
@@ -480,7 +505,7 @@ class _Limit:
             part.level -= counted * MINUTE
             part.uncounted = counted
             return
-        self.level = min(self.level + surplus, self.limit * MINUTE)
+        self.level = min(self.level + surplus, self.capacity * MINUTE)
         part.level += surplus
         part.uncounted = counted if self.partly_late else 0
 
@@ -502,22 +527,28 @@ class _Limit:
         high = max(readings) + (spread + part.uncounted + (self.held if self.partly_late else 0)) * MINUTE
         said, said_max = remaining * MINUTE, (remaining + self.step) * MINUTE
         news = said_max - low if said_max < low else max(0, said - high)
+        full = said_max >= (self.capacity - self.limit * FULL_SECONDS // 60) * MINUTE
         if self.heard_at is None:
             self.news_at = at
-        else:
+        elif not full:
             self.news += news
         self.heard_at = at
         self.quiet_at = at + DRAIN_QUIET_SECONDS * SECOND
-        self.level = min(self.level + news, self.limit * MINUTE)
+        self.level = min(self.level + news, self.capacity * MINUTE)
         self.corrected += news
-        self._learn_drain(at)
+        self._learn_drain(at, full=full)
 
-    def _learn_drain(self, at: int) -> None:
+    def _learn_drain(self, at: int, *, full: bool) -> None:
         passed = at - self.news_at
         if passed < DRAIN_SECONDS * SECOND:
             return
-        faster = -self.news // (2 * passed)  # half of it a minute: the other half comes next time if it stays
-        self.drain = min(max(0, self.drain + faster), self.limit * DRAIN_PERCENT_MAX // 100)
+        if full:  # which shows nobody's use, so that what was learned is forgotten
+            self.drain //= 2
+        elif not self.news:  # it may have stopped: where headers are old that does not show until we try
+            self.drain = max(0, self.drain - self.limit // DRAIN_TRIED)
+        else:
+            faster = -self.news // (2 * passed)  # half of it a minute: the other half comes next time if it stays
+            self.drain = min(max(0, self.drain + faster), self.limit * DRAIN_PERCENT_MAX // 100)
         self.news = 0
         self.news_at = at
 
