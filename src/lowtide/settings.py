@@ -21,6 +21,8 @@ from lowtide.catalog.parse import parse
 from lowtide.dispatch import DispatchRules
 from lowtide.errors import CredentialMissing, InputRefused, Problem, SettingsInvalid
 from lowtide.pacing import Measure, OutputCounted, PacingRules
+from lowtide.providers.openai_profiles import PROFILES
+from lowtide.providers.registry import PROTOCOLS
 from lowtide.retry import RetryRules
 from lowtide.routing import RouteRules
 from lowtide.transport import is_loopback
@@ -106,7 +108,6 @@ MEASURES = {
     "output_tokens_per_minute": Measure.OUTPUT_TOKENS,
     "tokens_per_minute": Measure.TOKENS,
 }
-PROTOCOLS = ("anthropic", "openai")
 LIMITS = tuple(MEASURES)
 
 
@@ -231,6 +232,10 @@ def read_settings(flags: Mapping[str, str | int | None], environment: Mapping[st
             values[name], origins[name] = value, str(path)
         for name, table in own.items():
             tables.setdefault(name, {}).update(table)
+            origins |= {f"providers.{name}.{word}": str(path) for word in table}
+    for name, table in tables.items():
+        where = next((origins[key] for key in origins if key.startswith(f"providers.{name}.")), FILE_NAME)
+        problems.extend(filter(None, [_wrong_wire(f"{where}: [providers.{name}]", name, table)]))
     for setting in SETTINGS:
         variable = f"LOWTIDE_{setting.name.upper()}"
         if environment.get(variable):
@@ -323,12 +328,33 @@ def _providers(values: Mapping[str, str | int], tables: Mapping[str, Mapping[str
     }
     made: list[ProviderSettings] = []
     for name in (*known, *(name for name in tables if name not in known)):
-        said = {"protocol": "openai", "profile": "compatible", "base_url": "", "api_key": "", "tier": ""}
+        said = {"protocol": "openai", "base_url": "", "api_key": "", "tier": ""}
         said |= {**known.get(name, {}), **tables.get(name, {})}  # type: ignore[dict-item]
+        said.setdefault("profile", _profile(name, said["protocol"]))
         words = {word: str(said[word]) for word in ("protocol", "profile", "base_url", "api_key", "tier")}
         limits = {word: int(said[word]) for word in LIMITS if word in said}
         made.append(ProviderSettings(name=name, limits=limits, **words))
     return tuple(made)
+
+
+def _profile(name: str, protocol: str) -> str:
+    """Name the profile of a table that names none: the one of its name, else the plainest of its protocol."""
+    plainest = "anthropic" if protocol == "anthropic" else "compatible"
+    return name if name in PROTOCOLS.get(protocol, ()) else plainest
+
+
+def _wrong_wire(where: str, name: str, table: Mapping[str, str | int]) -> str:
+    """Say what is wrong with a table's protocol, profile or address, if anything is; all files together are one table."""
+    protocol = str(table.get("protocol") or (name if name in PROTOCOLS else "openai"))
+    if name in PROTOCOLS and protocol != name:
+        return f"{where}: {name} speaks {name}; another protocol needs a table of another name"
+    if protocol not in PROTOCOLS:
+        return f"{where}: protocol must be one of {', '.join(PROTOCOLS)}, not {protocol!r}"
+    profile = str(table.get("profile") or _profile(name, protocol))
+    if profile not in PROTOCOLS[protocol]:
+        return f"{where}: profile must be one of {', '.join(PROTOCOLS[protocol])}, not {profile!r}"
+    known = name in PROTOCOLS or (profile in PROFILES and PROFILES[profile].base_url)
+    return "" if known or table.get("base_url") else f"{where}: base_url is missing: where is it reached?"
 
 
 def _tables(path: Path, found: object, problems: list[str]) -> dict[str, dict[str, str | int]]:
@@ -350,10 +376,6 @@ def _tables(path: Path, found: object, problems: list[str]) -> dict[str, dict[st
                 problems.append(f"{where}: no setting of a provider is called {word!r}; there are {', '.join(words + LIMITS)}")
             elif not isinstance(value, str):
                 problems.append(f"{where}: {word} must be text, not {value!r}")
-        if table.get("protocol", "openai") not in PROTOCOLS and name not in PROTOCOLS:
-            problems.append(f"{where}: protocol must be one of {', '.join(PROTOCOLS)}")
-        if name not in PROTOCOLS and not table.get("base_url") and table.get("profile") not in ("groq", "together"):
-            problems.append(f"{where}: base_url is missing: where is it reached?")
         key = table.get("api_key", "")
         if key and not str(key).startswith(("env:", "file:", "keyring:")):
             problems.append(f"{where}: api_key is a reference (env:NAME, file:PATH, keyring:SERVICE/USER), never the key")

@@ -1,5 +1,6 @@
 """``lowtide config`` and ``lowtide completion``: what this tool is set to, and how a shell completes it. Never a secret."""
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -7,7 +8,10 @@ import click
 
 from lowtide.cli.desk import settings_of
 from lowtide.cli.options import Choices, choices, with_json
-from lowtide.settings import SETTINGS
+from lowtide.settings import SETTINGS, Settings
+
+BUILT_IN = ("anthropic", "openai")  # their words are settings already
+WORDS = ("protocol", "profile", "base_url", "api_key", "tier")
 
 
 @click.group(short_help="Show the settings and where each is from.", invoke_without_command=False)
@@ -25,6 +29,7 @@ def show(origin: bool) -> int:
     rows = [
         (each.name, _without_password(getattr(settings, each.name)), settings.origins[each.name]) for each in SETTINGS
     ]
+    rows += _tables(settings)
     if chosen.json:
         from lowtide.cli.shapes import print_json  # noqa: PLC0415 one of two ways
 
@@ -33,6 +38,16 @@ def show(origin: bool) -> int:
         return 0
     _show(chosen, rows, origin=origin)
     return 0
+
+
+def _tables(settings: Settings) -> Iterator[tuple[str, str | int, str]]:
+    """List the words of every ``[providers.NAME]`` table, and what holds where a provider of one's own is silent."""
+    for provider in settings.providers:
+        words: dict[str, str | int] = {word: getattr(provider, word) for word in WORDS} | dict(provider.limits)
+        for word, value in words.items():
+            name = f"providers.{provider.name}.{word}"
+            if name in settings.origins or provider.name not in BUILT_IN:
+                yield name, _without_password(value), settings.origins.get(name, "default")
 
 
 def _show(chosen: Choices, rows: list[tuple[str, Any, str]], *, origin: bool) -> None:
