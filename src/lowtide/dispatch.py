@@ -124,8 +124,8 @@ class UntestedKind:
 class KnownLot:
     """Requests that may share a batch and of which some wait, with the ceilings of the first that would go out.
 
-    ``pending`` says whether some were in no shard yet; ``retrying`` counts those that go out again. ``warm`` is ``first``
-    where one of them goes out alone to fill a cache, ``out`` while it is under way, else ``done`` or empty.
+    ``pending`` says whether some were in no shard yet; ``retrying`` counts those that go out again. ``behind`` says that
+    others go first, to fill a cache that these read, and are not all back: batches of these wait for that.
     """
 
     lot: int
@@ -135,7 +135,7 @@ class KnownLot:
     retrying: int
     batch_ceiling: Nanos
     realtime_ceiling: Nanos
-    warm: str = ""
+    behind: bool = False
 
     @property
     def next_ceiling(self) -> Nanos:
@@ -257,12 +257,11 @@ class Hasten:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackShard:
-    """Reserve for the next requests of a lot and make them a shard; ``one`` of them alone, to fill a cache."""
+    """Reserve for the next requests of a lot and make them a shard."""
 
     run_id: RunId
     lot: int
     route: str
-    one: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -585,8 +584,11 @@ def _onward(run: KnownRun, this: _Round) -> Iterator[Command]:
 
 
 def _goes_out(lot: KnownLot, still_open: list[KnownShard]) -> bool:
-    """Say whether what waits of a lot goes out now. In batches, retries wait for the rest, to go out together."""
-    return lot.pending or lot.route != "batch" or not still_open
+    """Say whether what waits of a lot goes out now. In batches, retries wait for the rest, to go out together.
+
+    What waits for others to fill a cache does so in batches alone: in real time nobody reads what a batch wrote.
+    """
+    return lot.route != "batch" or ((lot.pending or not still_open) and not lot.behind)
 
 
 def _send_more(run: KnownRun, still_open: list[KnownShard], this: _Round) -> Iterator[Command]:
@@ -622,8 +624,6 @@ def _pack(run: KnownRun, lot: KnownLot, still_open: list[KnownShard], this: _Rou
         if waiting < this.rules.block_requests:
             yield PackShard(run_id=run.run_id, lot=lot.lot, route=lot.route)
         return
-    if lot.warm == "out":
-        return  # until the request that fills the cache is back
     door = this.doors[lot.provider]
     if door.queued_requests >= this.rules.queued_requests_max:
         this.due(this.now + this.rules.look_again)

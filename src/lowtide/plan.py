@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from lowtide.caching import CachingLine
 from lowtide.catalog import Catalog, Lane, TokenizerFamily
 from lowtide.errors import PriceUnknown
 from lowtide.estimate import (
@@ -120,6 +121,9 @@ class Plan:
     moving is expected to add (or later waves to save). ``sure`` says that the deadline holds even if nothing comes back
     from a cheap lane, ``misses`` that even real time cannot meet it.
 
+    ``caching`` has what the first wave shares and what is cached of it, by model: ``cost_likely`` is less by what that is
+    expected to save, beside the lines; floor and range count all that is marked as read, the range's end as never read.
+
     ``kinds_unknown`` have too few earlier answers: what theirs will cost goes from its floor to its ceiling in the range.
     ``answers_seen`` is how many earlier answers the others rest on. ``pilot`` is the plan of a pilot that was made for this
     one, empty for none: ``reused`` answers of it are taken over, and cost nothing here.
@@ -164,6 +168,7 @@ class Plan:
     ready_nine_in_ten: timedelta | None = None
     ready_basis: str = ""
     misses: bool = False
+    caching: tuple[CachingLine, ...] = ()
     blocked: str = ""
     kinds_unknown: tuple[str, ...] = ()
     answers_seen: int = 0
@@ -489,6 +494,14 @@ class Draft:
         totals = [self.total(each) for each in may]
         floor, ceiling = min(each.floor for each in totals), max(each.ceiling for each in totals)
         likely = min(max(totals[0].likely + head.moves_likely, floor), ceiling)
+        moved = likely - totals[0].likely
+        # What a cache may take off at best, is expected to, and may add at worst.
+        best = sum(line.none - line.best for line in head.caching)
+        saves = sum(line.saves for line in head.caching)
+        worst = sum(line.worst - line.none for line in head.caching)
+        prompts = (totals[0].likely - totals[0].output_likely, totals[0].floor - totals[0].output_floor)
+        floor = max(0, floor - best * prompts[1] // max(1, prompts[0]))
+        likely = min(max(likely - saves, floor), ceiling)
         said = [self.range_on(each, learned, losses) for each in may]
         unknown = self.kinds_unknown(learned)
         made = Plan(
@@ -505,9 +518,9 @@ class Draft:
             lines=lines,
             waves=self.wave_lines(wave_exact, realtime_seconds),
             cost_floor=Nanos(floor),
-            cost_low=Nanos(min(likely, *(each.low for each in said))),
+            cost_low=Nanos(max(floor, min(likely, *(each.low - best for each in said)))),
             cost_likely=Nanos(likely),
-            cost_high=Nanos(max(likely, *(each.high for each in said))),
+            cost_high=Nanos(min(ceiling, max(likely, *(each.high + worst for each in said)))),
             cost_ceiling=Nanos(ceiling),
             realtime_likely=Nanos(sum(line.realtime_likely for line in lines)),
             largest_ceiling=Nanos(max(self.largest_first, *(self.largest.get(each, 0) for each in may))),
@@ -525,12 +538,13 @@ class Draft:
             hasten_at=head.hasten_at,
             hasten_to=head.hasten_to,
             moves=head.moves,
-            moves_likely=Nanos(likely - totals[0].likely),
+            moves_likely=Nanos(moved),
             sure=head.sure,
             ready_half=head.ready_half,
             ready_nine_in_ten=head.ready_nine_in_ten,
             ready_basis=head.ready_basis,
             misses=head.misses,
+            caching=head.caching,
             blocked=head.blocked,
             kinds_unknown=unknown,
             answers_seen=self.answers_seen(learned),
@@ -728,6 +742,7 @@ class Head:
     ready_nine_in_ten: timedelta | None = None
     ready_basis: str = ""
     misses: bool = False
+    caching: tuple[CachingLine, ...] = ()
     blocked: str = ""
     pilot: str = ""
 

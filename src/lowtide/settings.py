@@ -80,6 +80,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(name="in_flight_max", default=256, help="real-time calls at once, at one provider"),
     Setting(
+        name="caching",
+        default="auto",
+        help="prompt caches: auto (where it pays, with one request of each prefix first), at-once (no waiting), off",
+    ),
+    Setting(
         name="doubts",
         default="resend",
         help="a real-time request whose reply was lost: resend (a second hold), or wait for lowtide doubt",
@@ -98,7 +103,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(name="poll_seconds_min", default=5, help="seconds between two looks at a young batch"),
     Setting(name="poll_seconds_max", default=300, help="seconds between two looks at an old batch"),
 )
-CHOICES = {"route": ("auto", "batch", "realtime", "2h", "8h"), "doubts": ("resend", "wait"), "tokens": ("local", "exact")}
+CHOICES = {
+    "route": ("auto", "batch", "realtime", "2h", "8h"),
+    "caching": ("auto", "at-once", "off"),
+    "doubts": ("resend", "wait"),
+    "tokens": ("local", "exact"),
+}
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -151,6 +161,7 @@ class Settings:
     realtime_below: int
     one_batch_through: int
     in_flight_max: int
+    caching: str
     doubts: str
     tokens: str
     tries_max: int

@@ -4,18 +4,20 @@ The same road for the first wave, at plan time, and for every later one. A wave 
 was broken off is dropped and made again. Memory is flat: a block of rows at a time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from typing import Protocol
 
 from lowtide import points
+from lowtide.caching import Marking, Marks, Tally, Terms, judge
 from lowtide.catalog import Catalog, Lane, Model, TokenizerFamily
 from lowtide.errors import PriceUnknown, Problem
-from lowtide.estimate import Counter, Sight, TokenRange, estimate_input, estimate_output
+from lowtide.estimate import Counter, Sight, TokenRange, estimate_input, estimate_output, text_tokens
 from lowtide.plan import NOTHING_LEARNED, Cost, Costs, Learned
 from lowtide.providers import BodyFacts, Codec
-from lowtide.request import KEY_LENGTH_MAX, Native, Request, RequestKey
+from lowtide.request import KEY_LENGTH_MAX, Native, Neutral, Request, RequestKey
 from lowtide.store import Store, Transaction, plans
 from lowtide.store.plans import Lot, NewRequest
 from lowtide.store.segments import SegmentWriter
@@ -43,6 +45,7 @@ class Scales:
     """Weighs and prices bodies by the prices of one day. Pure but for what it remembers.
 
     ``learned`` are earlier answers by (kind, model); ``counter`` counts texts exactly, for the families that it knows.
+    ``marks`` says where neutral bodies have breakpoints, and which requests go out before the rest.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Scales:
         self.codecs = codecs
         self.catalog = catalog
         self.day = day
+        self.marks = Marks()
         self.learned = learned
         self._counter = counter
         self._sights: dict[TokenizerFamily, Sight] = {}
@@ -74,10 +78,14 @@ class Scales:
         if codec is None:
             known = f"there are {', '.join(sorted(self.codecs))}"
             return (Problem(where=where, what=f"no provider is called {provider!r}", hint=known),)
+        mark = None
         if isinstance(request.body, Native):
             params, endpoint = request.body.params, request.body.endpoint
         else:
-            params = codec.encode(model=request.model, body=request.body)
+            mark = self.marks.of(request.body, kind=request.kind, provider=provider, model=request.model)
+            params = codec.encode(
+                model=request.model, body=request.body, cache=mark.lifetime, cache_at=mark.places
+            )
             endpoint = codec.neutral_endpoint
         facts = codec.read_body(params, endpoint)
         if isinstance(facts, tuple):
@@ -99,9 +107,10 @@ class Scales:
         except PriceUnknown as error:
             return (Problem(where=where, what=error.message, hint=error.hint),)
         one_model = codec.batch_limits is None or codec.batch_limits.one_model
+        turn = self.marks.turn(mark, kind=request.kind, provider=provider, model=request.model)
         return Weighed(
             request=request,
-            lot=Lot(provider=provider, model=facts.model if one_model else "", endpoint=endpoint),
+            lot=Lot(provider=provider, model=facts.model if one_model else "", endpoint=endpoint, turn=turn),
             params=params,
             facts=facts,
             tokens_in=tokens_in,
@@ -109,6 +118,38 @@ class Scales:
             costs=costs,
             sight=self.sight(model.tokenizer),
         )
+
+    def mark(
+        self,
+        requests: Iterable[Request | Problem],
+        terms_of: Callable[[str, Model, Tally], Terms | None],
+        *,
+        tested: Iterable[tuple[str, str, str]] = (),
+    ) -> None:
+        """Count what a wave shares and judge it, so that its bodies are marked when they are weighed; nothing is kept of it.
+
+        ``tested`` are the (kind, provider, model) of which one request was bought before.
+        """
+        marking = Marking(count_of=self._guess)
+        for request in requests:
+            if isinstance(request, Problem):
+                continue
+            provider = request.provider or self.seller(request.model)
+            body = request.body if isinstance(request.body, Neutral) and self._model(provider, request.model) else None
+            if not marking.add(body, provider=provider, model=request.model):
+                break
+
+        def terms(way: tuple[str, str], tally: Tally) -> Terms | None:
+            model = self._model(*way)
+            return None if model is None else terms_of(way[0], model, tally)
+
+        self.marks = marking.judge(terms, judge, tested=set(tested))
+
+    def _guess(self, provider: str, model: str) -> Callable[[str], int]:
+        """Give how the tokens of a model's texts are guessed."""
+        found = self._model(provider, model)
+        assert found is not None, "only models that are known are counted"
+        return partial(text_tokens, tokenizer=found.tokenizer)
 
     def sight(self, tokenizer: TokenizerFamily) -> Sight:
         """Say how texts of a family are seen: counted by its vocabulary where there is one, else by their letters."""

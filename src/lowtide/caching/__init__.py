@@ -14,8 +14,9 @@ one without; after a batch of one item with the prefix about all of the rest rea
 """
 
 from lowtide.caching.choice import choose, everywhere_of, lifetimes_allowed
+from lowtide.caching.marking import CachingLine, Mark, Marking, Marks
 from lowtide.caching.reasons import decide, summary
-from lowtide.caching.tally import Tally, first_of_each, marks_of, ranks
+from lowtide.caching.tally import Firsts, Tally, first_of_each, marks_of, ranks
 from lowtide.caching.techniques import Techniques, techniques
 from lowtide.caching.terms import (
     LIFETIMES,
@@ -47,12 +48,17 @@ __all__ = [
     "ROOT",
     "CacheMode",
     "CacheStyle",
+    "CachingLine",
     "Counted",
     "Decision",
+    "Firsts",
     "HitBasis",
     "HitRate",
     "HitsSeen",
     "Judgement",
+    "Mark",
+    "Marking",
+    "Marks",
     "Prefix",
     "PrefixId",
     "Rates",

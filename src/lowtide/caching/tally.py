@@ -24,7 +24,7 @@ class Tally:
     """Counts the prefixes of neutral bodies as they come by; of bodies only the last one's shared texts are kept.
 
     ``count`` guesses the tokens of a text. ``prefixes_max`` bounds the memory: when it is reached, what is new counts as
-    part of the tail, and ``overflowed`` counts the requests that this befell.
+    part of the tail, and ``overflowed`` counts the requests that this befell. ``longest`` is the longest prefix, in tokens.
     """
 
     count: Callable[[str], int]
@@ -32,20 +32,28 @@ class Tally:
     requests: int = 0
     tail_tokens: int = 0
     overflowed: int = 0
+    longest: int = 0
     _nodes: dict[PrefixId, "_Node"] = field(default_factory=dict)
     _recent: list["_Boundary"] = field(default_factory=list)
 
-    def add(self, body: Neutral, *, prompt_tokens: int) -> PrefixId:
-        """Count one request of so many likely tokens; give its innermost prefix, ``ROOT`` for none."""
+    def add(self, body: Neutral, *, prompt_tokens: int | None = None) -> PrefixId:
+        """Count one request of so many likely tokens; give its innermost prefix, ``ROOT`` for none.
+
+        Without ``prompt_tokens`` it has as many as its texts are guessed to have.
+        """
         self.requests += 1
         innermost, begun = ROOT, 0
-        for boundary in self._boundaries(body):
+        boundaries = self._boundaries(body)
+        if prompt_tokens is None:
+            prompt_tokens = (self._recent[-1].tokens if self._recent else 0) + self.count(body.text)
+        for boundary in boundaries:
             node = self._nodes.get(boundary.prefix)
             if node is None:
                 if len(self._nodes) >= self.prefixes_max:
                     self.overflowed += 1
                     break
                 node = self._nodes[boundary.prefix] = _Node(parent=innermost, tokens=boundary.tokens)
+                self.longest = max(self.longest, boundary.tokens)
             node.requests += 1
             innermost, begun = boundary.prefix, boundary.tokens
         tail = max(0, prompt_tokens - begun)
@@ -54,6 +62,15 @@ class Tally:
         else:
             self._nodes[innermost].ending += 1
             self._nodes[innermost].tail_tokens += tail
+        return innermost
+
+    def find(self, body: Neutral) -> PrefixId:
+        """Give the innermost prefix of a body that was counted, ``ROOT`` for none."""
+        innermost = ROOT
+        for boundary in self._boundaries(body):
+            if boundary.prefix not in self._nodes:
+                break
+            innermost = boundary.prefix
         return innermost
 
     def counted(self) -> Counted:
@@ -141,34 +158,61 @@ def marks_of(judgement: Judgement) -> dict[PrefixId, tuple[int, ...]]:
     return marks
 
 
+@dataclass(slots=True)
+class Firsts:
+    """Chooses the requests that go before the rest, as they come by in the order of the plan.
+
+    One for each innermost prefix that has to be written; with more than one round, those that write outer prefixes go
+    ahead of the others that only read them. What is chosen is bought anyway: nothing is asked only to warm.
+    """
+
+    judgement: Judgement
+    _parents: dict[PrefixId, PrefixId] = field(init=False)
+    _lines: dict[PrefixId, tuple[PrefixId, ...]] = field(init=False)
+    _wanted: set[PrefixId] = field(init=False)  # innermost ones of which none came by yet
+    _written: dict[PrefixId, int] = field(init=False)  # by the round in which it is
+
+    def __post_init__(self) -> None:
+        self._parents = {decision.prefix.id: decision.prefix.parent for decision in self.judgement.decisions}
+        warmed = self.judgement.warmed()
+        self._lines = {name: _line(name, self._parents, warmed) for name in warmed}
+        self._wanted = set(warmed) - {above for line in self._lines.values() for above in line[:-1]}
+        self._written = {}
+
+    @property
+    def wanted(self) -> int:
+        """Count the requests that are still to be chosen."""
+        return len(self._wanted)
+
+    def turn(self, prefix: PrefixId) -> int | None:
+        """Give the round in which the next request of this innermost prefix goes, ``None`` for after them all."""
+        name = prefix
+        while name != ROOT and name not in self._wanted:
+            name = self._parents[name]
+        if name == ROOT:
+            return None
+        self._wanted.remove(name)
+        line = self._lines[name]
+        # What stands at depth n and was written by round n can be read in the next; who finds it unwritten writes it.
+        unwritten = next(depth for depth, above in enumerate(line) if self._written.get(above, depth + 1) > depth)
+        turn = min(unwritten, self.judgement.rounds - 1)
+        for above in line:
+            self._written.setdefault(above, turn)
+        return turn
+
+
 def first_of_each(judgement: Judgement, requests: Iterable[tuple[int, PrefixId]]) -> tuple[tuple[int, ...], ...]:
     """Choose the requests that go before the rest, round by round, from (place in the plan, innermost prefix).
 
-    One for each innermost prefix that has to be written; with more than one round, those that write outer prefixes go
-    ahead of the others that only read them. What is chosen is bought anyway: nothing is asked only to warm. Empty where
-    all go at once.
+    See ``Firsts``. Empty where all go at once.
     """
-    parents = {decision.prefix.id: decision.prefix.parent for decision in judgement.decisions}
-    warmed = judgement.warmed()
-    lines = {name: _line(name, parents, warmed) for name in warmed}
-    inner = warmed - {above for line in lines.values() for above in line[:-1]}
-    found: dict[PrefixId, int] = {}
-    for seq, prefix in requests:
-        name = prefix
-        while name != ROOT and name not in inner:
-            name = parents[name]
-        if name != ROOT:
-            found[name] = min(seq, found.get(name, seq))
+    firsts = Firsts(judgement)
     rounds: list[list[int]] = [[] for _ in range(judgement.rounds)]
-    written: dict[PrefixId, int] = {}  # by the round in which it is
-    for name, seq in sorted(found.items(), key=lambda item: item[1]):
-        # What stands at depth n and was written by round n can be read in the next; who finds it unwritten writes it.
-        unwritten = next(depth for depth, above in enumerate(lines[name]) if written.get(above, depth + 1) > depth)
-        turn = min(unwritten, judgement.rounds - 1)
-        rounds[turn].append(seq)
-        for prefix in lines[name]:
-            written.setdefault(prefix, turn)
-    return tuple(tuple(sorted(one)) for one in rounds if one)
+    for seq, prefix in sorted(requests):
+        turn = firsts.turn(prefix)
+        if turn is not None:
+            rounds[turn].append(seq)
+    return tuple(tuple(one) for one in rounds if one)
 
 
 def _line(name: PrefixId, parents: Mapping[PrefixId, PrefixId], warmed: Container[PrefixId]) -> tuple[PrefixId, ...]:

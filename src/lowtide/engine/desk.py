@@ -129,6 +129,7 @@ class Desk:
                 credential=credential(self.settings, chosen, self._environment),
                 simulated=self.settings.simulated,
                 pacing=partial(self.settings.pacing_rules, self.catalog),
+                in_flight_max=self.settings.in_flight_max,
                 pool_of=partial(self.catalog.pool, provider),
             )
         return self.doors[provider]

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lowtide import plan as planning
+from lowtide.caching import Marks
 from lowtide.catalog import Lane
 from lowtide.counting import installed_counter
 from lowtide.dispatch import PlanId, RunId
@@ -45,6 +46,7 @@ from lowtide.spool import Scales, Weighed, seal, spool
 from lowtide.store import Transaction, books, history, pilots, plans, runs
 from lowtide.store.plans import PlanRow
 from lowtide.worker.lanes import batch_requests_max, lot_routes, usual_turnarounds
+from lowtide.worker.marking import WaveTerms
 from lowtide.worker.waves import pack_scope, scope_of
 from lowtide.workload import LaterWave, Reading, Workload, WorkloadOptions
 
@@ -127,7 +129,7 @@ class Planning(Desk):
             plans.insert_plan(tx, row, sealed=False)
         planned: Planned | None = None
         try:
-            planned = await self._spool_plan(chosen, reading, row, asked)
+            planned = await self._spool_plan(chosen, reading, row, asked, _lane_wished(asked.wish))
         finally:
             if planned is None:  # nothing half done stays
                 with self.store.write() as tx:
@@ -140,12 +142,14 @@ class Planning(Desk):
         reading: Reading,
         row: PlanRow,
         asked: Asked,
+        lane: Lane | None,
     ) -> Planned:
         day, now, options = asked.day, asked.now, asked.options
         past = self._past(row, asked.pilot)
         bought = pilots.bought(self.store, PlanId(asked.pilot)) if asked.pilot else {}
         counter = installed_counter() if self.settings.tokens == "exact" else None
         scales = Scales(self.codecs, self.catalog, day, past.learned, counter)
+        self._mark(scales, chosen.read(Path(row.source), options), asked, lane)
         draft = Draft(
             catalog=self.catalog,
             day=day,
@@ -205,7 +209,13 @@ class Planning(Desk):
             waves=scope.waves,
             source_digest=reading.digest(),
         )
-        plan = self._close(draft, plan_row, scope.facts, made.problems_count, asked, past)
+        plan = self._close(draft, plan_row, scope.facts, made.problems_count, asked, past, scales.marks)
+        if lane is not None and scales.marks.lines and plan.route != lane.value:
+            # What was judged for one lane is not sent by another: once more, for the lane that was chosen.
+            with self.store.write() as tx:
+                plans.drop_wave(tx, row.plan_id, 0)
+            other = Lane.REALTIME if lane is Lane.BATCH and plan.route == Lane.REALTIME.value else None
+            return await self._spool_plan(chosen, chosen.read(Path(row.source), options), row, asked, other)
         plan_row = replace(plan_row, provider=plan.provider, digest=plan.digest, figures=planning.encode(plan))
         sealed_at = await self.clock.now()
         with self.store.write() as tx:
@@ -214,6 +224,25 @@ class Planning(Desk):
             plans.set_requests_max(tx, row.plan_id, batch_requests_max(plan.requests, self.settings.route_rules()))
             plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
+
+    def _mark(self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None) -> None:
+        """Read the input once before it is spooled, and judge what its requests share."""
+        if lane is None or self.settings.caching == "off":
+            return
+        # With a deadline nothing waits for a first batch.
+        waits = self.settings.caching == "auto" and asked.wish.deadline_at is None
+        terms = WaveTerms(
+            store=self.store,
+            catalog=self.catalog,
+            codecs=self.codecs,
+            lane=lane,
+            day=asked.day,
+            now=asked.now,
+            rounds_max=1 if waits else 0,
+            delay=self.settings.retry_rules().poll_max,
+            in_flight=self.settings.in_flight_max,
+        )
+        scales.mark(reading.requests(), terms.of)
 
     def _past(self, row: PlanRow, pilot: str) -> Past:
         """Look up what earlier runs teach: of any folder for documents, else of this very input.
@@ -237,6 +266,7 @@ class Planning(Desk):
         problems: int,
         asked: Asked,
         past: Past,
+        marks: Marks,
     ) -> Plan:
         now = asked.now
         warnings = msgspec.json.decode(facts.get("warnings", "[]"), type=list[str])
@@ -267,6 +297,9 @@ class Planning(Desk):
         for provider, model in models:
             if not self.catalog.sold(provider, model, now.date()):
                 blocked = f"{model} is not sold on {now.date()}: this plan is a quotation and cannot be run"
+        usually = usual.get(choice.route)
+        firsts = (timedelta(0), timedelta(0)) if usually is None else (usually.half, usually.nine_in_ten)
+        firsts = (firsts[0] * marks.rounds, firsts[1] * marks.rounds)  # batches that go before the rest
         head = Head(
             plan_id=row.plan_id,
             title=row.title,
@@ -284,10 +317,11 @@ class Planning(Desk):
             moves=moves,
             moves_likely=expected,
             sure=choice.sure,
-            ready_half=choice.expected_at.half_at - now,
-            ready_nine_in_ten=choice.expected_at.nine_in_ten_at - now,
+            ready_half=choice.expected_at.half_at - now + firsts[0],
+            ready_nine_in_ten=choice.expected_at.nine_in_ten_at - now + firsts[1],
             ready_basis=usual[choice.route].basis if choice.route in usual else TurnaroundBasis.PRIOR,
             misses=choice.misses,
+            caching=marks.lines,
             blocked=blocked,
             pilot=asked.pilot,
         )
@@ -336,7 +370,11 @@ class Planning(Desk):
         most_in, most_out = -(-line.input_bytes_ceiling // count), -(-line.output_tokens_ceiling // count)
         most_in = min(most_in, found.largest_context_tokens)
         facts = codec.read_body(
-            codec.encode(model=model, body=Neutral(text="?", max_output_tokens=max(1, most_out))),
+            codec.encode(
+                model=model,
+                body=Neutral(system="?", text="?", max_output_tokens=max(1, most_out)),
+                cache=scales.marks.lifetime(provider, model),  # it may be marked as the first wave is
+            ),
             codec.neutral_endpoint,
         )
         assert isinstance(facts, BodyFacts), "our own body reads"
@@ -468,6 +506,13 @@ class Planning(Desk):
             pass
         if reading.digest() != plan.source_digest:
             yield f"the input {plan.source} changed since the plan was made"
+
+
+def _lane_wished(wish: Wish) -> Lane | None:
+    """Give the lane that caching is judged for at first, ``None`` where it is not: background windows."""
+    if wish.urgent or wish.route is Route.REALTIME:
+        return Lane.REALTIME
+    return Lane.BATCH if wish.route in (Route.AUTO, Route.BATCH) else None
 
 
 def _deadline_warnings(draft: Draft, asked: Asked, choice: Choice, *, moves: bool) -> Iterator[str]:

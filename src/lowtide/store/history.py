@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from lowtide.batch import BatchState
+from lowtide.caching import HitsSeen
+from lowtide.catalog import Lane
 from lowtide.dispatch import Role
 from lowtide.routing import TurnaroundSeen
 from lowtide.store import Transaction
 from lowtide.store.schema import ATTEMPTS, BATCHES, LOTS, PLANS, REQUESTS, RUNS, SHARDS, WAVES
 
 BATCHES_MAX = 200
+HITS_SHARDS_MAX = 20
 RUNS_MAX = 10
 ANSWERS_MAX = 2_000  # of one run
 CUT = "max_tokens"  # why an answer ended, where its limit was the reason
@@ -139,3 +142,38 @@ def _take(seen: RequestsSeen, plan_id: str, row: Any) -> None:  # noqa: ANN401 a
         plans_seen.append(AnswersSeen(plan_id=plan_id))
     plans_seen[-1].lengths.append(row.output_tokens)
     plans_seen[-1].cut += row.code == CUT
+
+
+def hits_seen(tx: Transaction, provider: str, lane: Lane, *, warmed: bool) -> HitsSeen | None:
+    """Count what the newest shards read from a cache, of those answers that met one; ``None`` where none did.
+
+    ``warmed``: others had gone first to write it. Those themselves, and the first of their kind, are left out. An answer
+    met a cache when it wrote or read there; it hit when it read.
+    """
+    later = LOTS.alias()
+    waited = select(later.c.lot).where(later.c.plan_id == LOTS.c.plan_id, later.c.turn > 0).exists()
+    newest = (
+        select(SHARDS.c.shard_id)
+        .join_from(SHARDS, LOTS, (LOTS.c.plan_id == SHARDS.c.plan_id) & (LOTS.c.lot == SHARDS.c.lot))
+        .where(
+            SHARDS.c.provider == provider,
+            SHARDS.c.route == lane.value,
+            SHARDS.c.kind == "",
+            SHARDS.c.landed_at.is_not(None),
+            LOTS.c.turn > 0 if warmed else (LOTS.c.turn == 0) & ~waited,
+        )
+        .order_by(SHARDS.c.landed_at.desc())
+        .limit(HITS_SHARDS_MAX)
+    )
+    read = ATTEMPTS.c.cache_read_tokens > 0
+    written = (
+        ATTEMPTS.c.cache_write_5m_tokens
+        + ATTEMPTS.c.cache_write_1h_tokens
+        + ATTEMPTS.c.cache_write_30m_tokens
+        + ATTEMPTS.c.cache_write_12h_tokens
+    )
+    query = select(func.count(), func.coalesce(func.sum(case((read, 1), else_=0)), 0)).where(read | (written > 0))
+    rows = tx.execute(query.where(ATTEMPTS.c.shard_id.in_(newest)).group_by(ATTEMPTS.c.shard_id)).all()
+    if not rows:
+        return None
+    return HitsSeen(batches=len(rows), requests=sum(row[0] for row in rows), hits=sum(int(row[1]) for row in rows))

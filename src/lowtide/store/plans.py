@@ -60,13 +60,15 @@ class NewRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """Requests that may share a batch: of one provider and endpoint, one model where it wants that, one cached prefix."""
+    """Requests that may share a batch: of one provider and endpoint, and one model where it wants that.
+
+    Those of a lower ``turn`` write into a cache what the others read: batches of the others wait until they are back.
+    """
 
     provider: str
     model: str
     endpoint: Endpoint
-    prefix: str = ""
-    cache: str = ""
+    turn: int = 0
 
 
 def insert_plan(tx: Transaction, row: PlanRow, *, sealed: bool) -> None:
@@ -184,6 +186,12 @@ def add_kinds(tx: Transaction, plan_id: str, kinds: Sequence[tuple[str, str, str
             tx.execute(KINDS.insert().values(plan_id=plan_id, **row))
 
 
+def tested_kinds(tx: Transaction, plan_id: str) -> list[tuple[str, str, str]]:
+    """List the (kind, provider, model) of which one request was bought alone, or tried often enough."""
+    query = select(KINDS.c.kind, KINDS.c.provider, KINDS.c.model).where(KINDS.c.plan_id == plan_id, KINDS.c.passed)
+    return [(row.kind, row.provider, row.model) for row in tx.execute(query)]
+
+
 def lots(tx: Transaction, plan_id: str) -> dict[Lot, int]:
     """Read the lots of a plan with their numbers."""
     rows = tx.execute(select(LOTS).where(LOTS.c.plan_id == plan_id).order_by(LOTS.c.lot))
@@ -192,8 +200,7 @@ def lots(tx: Transaction, plan_id: str) -> dict[Lot, int]:
             provider=row.provider,
             model=row.model,
             endpoint=Endpoint(row.endpoint),
-            prefix=row.prefix,
-            cache=row.cache,
+            turn=row.turn,
         ): row.lot
         for row in rows
     }

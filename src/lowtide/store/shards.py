@@ -94,9 +94,7 @@ class LotRow:
     model: str
     endpoint: Endpoint
     route: str
-    prefix: str
-    cache: str
-    warm: str
+    turn: int
     packed_seq: int
     requests_max: int | None
 
@@ -141,7 +139,7 @@ def _pending(run: RunRow, packed_seq: ColumnElement[int] | int) -> ColumnElement
 
 
 def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
-    """Read the lots of which something waits, in order (the first ``LOTS_MAX``), each with what comes first of it."""
+    """Read the lots of which something waits, in order of turns (the first ``LOTS_MAX``), each with what comes first of it."""
     plan_id = run.plan_id
     first = (
         select(func.min(REQUESTS.c.seq))
@@ -149,16 +147,28 @@ def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
         .scalar_subquery()
     )
     rows = tx.execute(
-        select(LOTS.c.lot, LOTS.c.provider, LOTS.c.route, LOTS.c.warm, first.label("first"))
+        select(
+            LOTS.c.lot,
+            LOTS.c.provider,
+            LOTS.c.model,
+            LOTS.c.endpoint,
+            LOTS.c.turn,
+            LOTS.c.route,
+            first.label("first"),
+        )
         .where(LOTS.c.plan_id == plan_id)
-        .order_by(LOTS.c.lot)
+        .order_by(LOTS.c.turn, LOTS.c.lot)
     ).all()
+    out = _lots_out(tx, run) if any(row.turn for row in rows) else frozenset[int]()
+    goes_first: dict[tuple[str, str, str], int] = {}  # the lowest turn of which something waits or is out
     query = select(REQUESTS.c.lot, func.count(), func.min(REQUESTS.c.seq))
     query = query.where(REQUESTS.c.plan_id == plan_id, RETRYING).group_by(REQUESTS.c.lot)
     retrying = {lot: (count, seq) for lot, count, seq in tx.execute(query)}
     found: list[KnownLot] = []
     for row in rows:
         count, seq = retrying.get(row.lot, (0, row.first))
+        if seq is not None or row.lot in out:
+            goes_first.setdefault((row.provider, row.model, row.endpoint), row.turn)
         if seq is None:
             continue
         costs = select(REQUESTS.c.ceiling_nanos, REQUESTS.c.realtime_nanos)
@@ -172,12 +182,19 @@ def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
                 retrying=count,
                 batch_ceiling=Nanos(batch),
                 realtime_ceiling=Nanos(realtime),
-                warm=row.warm,
+                behind=goes_first[row.provider, row.model, row.endpoint] < row.turn,
             )
         )
         if len(found) == LOTS_MAX:
             break
     return tuple(found)
+
+
+def _lots_out(tx: Transaction, run: RunRow) -> frozenset[int]:
+    """List the lots of which something is in a shard that is not back."""
+    open_states = [AttemptState.OUT, AttemptState.RESERVED]
+    query = select(SHARDS.c.lot).where(SHARDS.c.run_id == run.run_id, SHARDS.c.state.in_(open_states))
+    return frozenset(tx.execute(query.distinct()).scalars())
 
 
 def lot_row(tx: Transaction, plan_id: str, lot: int) -> LotRow:

@@ -209,8 +209,6 @@ def _mark_landed(hands: Hands, tx: Transaction, this: _Collection, now: datetime
     books.release(tx, this.shard.hold_id, at=now, keep=keep, keep_reason=Reason.ROW_MISSING if keep else None)
     shards.set_shard(tx, this.shard.shard_id, state=AttemptState.LANDED, landed_at=now)
     shards.set_batch(tx, this.batch.batch_id, landed_at=now)
-    if sending.warms(tx, this.shard):
-        shards.set_lot(tx, this.shard.plan_id, this.shard.lot, warm="done")
     runs.welcome_back(tx, hands.door)
     if this.twice:
         runs.note(tx, this.run.run_id, now, f"{this.twice} rows came twice and count once", level="warning")

@@ -115,6 +115,7 @@ class Hands:
     credential: str = field(repr=False)
     simulated: bool
     pacing: Callable[[str, str, date], PacingRules]  # of a provider's model on a day
+    in_flight_max: int = 256  # real-time calls at once
     pool_of: Callable[[str], str] = lambda model: model  # names the models that share limits with one
     flight: Flight = field(default_factory=Flight)
 

@@ -7,7 +7,6 @@ never arrived, and only then it is sent again. No create is ever repeated blindl
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lowtide import points
@@ -62,8 +61,6 @@ async def pack_shard(hands: Hands, run: RunRow, command: PackShard) -> None:
         if lot.route != command.route:
             return  # called back in the meantime
         limits = _batch_limits(hands, tx, lot, account.headroom) if batch else _block_limits(hands, account.headroom)
-        if command.one:
-            limits = replace(limits, requests_max=1)
         packed = pack(shards.candidates(tx, run, lot, realtime=not batch), limits)
         if not packed.members:
             return
@@ -79,8 +76,6 @@ async def pack_shard(hands: Hands, run: RunRow, command: PackShard) -> None:
                 state=BatchState.PLANNED,
             )
             runs.note(tx, run.run_id, now, f"shard {shard_id}: reserved for {len(packed.members)} requests")
-        if command.one:
-            shards.set_lot(tx, run.plan_id, lot.lot, warm="out")
         if packed.fresh_through is not None:
             runs.set_packed(tx, run.plan_id, lot.lot, packed.fresh_through)
     points.reached("pack.after_commit")
@@ -168,8 +163,6 @@ def drop(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, now: datetim
     state = AttemptState.LANDED if landed else AttemptState.DROPPED
     shards.set_shard(tx, row.shard_id, state=state, landed_at=now)
     wait_again(hands, tx, row, row.members.tolist())
-    if warms(tx, row):
-        shards.set_lot(tx, row.plan_id, row.lot, warm="first")
     runs.note(tx, run.run_id, now, f"shard {row.shard_id} was given up before it was bought")
 
 
@@ -177,11 +170,6 @@ def wait_again(hands: Hands, tx: Transaction, row: ShardRow, seqs: Sequence[int]
     """Let those of these requests that have no outcome go out again."""
     for was in ("pending", "trying"):
         shards.set_requests(hands.store, tx, row.plan_id, seqs, state="retry", was=was)
-
-
-def warms(tx: Transaction, row: ShardRow) -> bool:
-    """Say whether a shard is the one request that goes first to fill its lot's cache."""
-    return row.requests == 1 and shards.lot_row(tx, row.plan_id, row.lot).warm == "out"
 
 
 # submitting

@@ -6,6 +6,7 @@ from the start: nothing of it was sent, and the same answers make the same reque
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -21,6 +22,7 @@ from lowtide.store import Store, answers, plans, runs
 from lowtide.store.runs import RunRow
 from lowtide.worker.hands import Hands, pause
 from lowtide.worker.lanes import batch_requests_max, set_lots
+from lowtide.worker.marking import later_terms
 from lowtide.workload import Answer, Scope, Workload
 
 ANSWERS_KEPT = 2000
@@ -88,6 +90,30 @@ def workload_of(hands: Hands, run: RunRow) -> Workload:
         ) from None
 
 
+def _mark(
+    hands: Hands, run: RunRow, row: plans.PlanRow, wave: int, scales: Scales, requests: Iterable[Request], now: datetime
+) -> None:
+    """Judge what a later wave shares, where the plan said that its bodies may be marked."""
+    terms = later_terms(
+        planning.decode(row.figures),
+        Route(run.route),
+        store=hands.store,
+        catalog=hands.catalog,
+        codecs=hands.codecs,
+        now=now,
+        delay=hands.retry_rules.poll_max,
+        in_flight=hands.in_flight_max,
+    )
+    if terms is None:
+        return
+    with hands.store.read() as tx:
+        tested = plans.tested_kinds(tx, run.plan_id)
+    scales.mark(requests, terms, tested=tested)
+    with hands.store.write() as tx:
+        for line in scales.marks.lines:
+            runs.note(tx, run.run_id, now, f"wave {wave + 1}, {line.model}: {line.why}")
+
+
 async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
     """Make a later wave and seal it."""
     now = await hands.clock.now()
@@ -108,9 +134,11 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
             if found is None or found.text is None:
                 yield key
 
+    scales = Scales(hands.codecs, hands.catalog, now.date())
+    _mark(hands, run, plan_row, command.wave, scales, workload.next_wave(scope_of(plan_row), command.wave, stored), now)
     made = spool(
         hands.store,
-        Scales(hands.codecs, hands.catalog, now.date()),
+        scales,
         workload.next_wave(scope_of(plan_row), command.wave, stored),
         plan_id=run.plan_id,
         wave=command.wave,

@@ -190,12 +190,9 @@ def upgrade() -> None:
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("endpoint", sa.String(length=10), nullable=False),
         sa.Column("route", sa.String(length=10), server_default="batch", nullable=False),
-        sa.Column("prefix", sa.String(length=16), server_default="", nullable=False),
-        sa.Column("cache", sa.String(length=4), server_default="", nullable=False),
-        sa.Column("warm", sa.String(length=5), server_default="", nullable=False),
+        sa.Column("turn", sa.Integer(), server_default="0", nullable=False),
         sa.Column("packed_seq", sa.BigInteger(), nullable=False),
         sa.Column("requests_max", sa.Integer(), nullable=True),
-        sa.CheckConstraint("warm in ('', 'first', 'out', 'done')", name=op.f("ck_lots_warm_known")),
         sa.ForeignKeyConstraint(["plan_id"], ["plans.plan_id"], name=op.f("fk_lots_plan_id")),
         sa.PrimaryKeyConstraint("plan_id", "lot", name=op.f("pk_lots")),
     )
