@@ -11,15 +11,46 @@ import pytest
 from lowtide import plan as planning
 from lowtide.catalog import PACKAGED, Catalog, Lane
 from lowtide.catalog.parse import parse
-from lowtide.estimate import Basis, TokenRange
+from lowtide.estimate import Basis, OutputHistory, Sight, TokenRange
 from lowtide.money import Nanos
-from lowtide.plan import Costs, Draft, Head, Line, LongPrompt, Plan, Rounds, Turnaround, WaveLine, price_changes, rounds
+from lowtide.plan import (
+    PILOT,
+    Cost,
+    Costs,
+    Draft,
+    Head,
+    Line,
+    LongPrompt,
+    Plan,
+    Rounds,
+    Turnaround,
+    WaveLine,
+    price_changes,
+    rounds,
+    route_lots,
+)
 from lowtide.request import RequestKey
+from lowtide.routing import Lot, Offer, Route
 
 DAY = date(2026, 11, 22)
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
-SONNET, HAIKU = "claude-sonnet-5-5", "claude-haiku-5-5"
-COSTS = Costs(floor=1, likely=10, ceiling=100, realtime_floor=2, realtime_likely=20, realtime_ceiling=200)
+SONNET, HAIKU, LUNA = "claude-sonnet-5-5", "claude-haiku-5-5", "gpt-5.6-luna"
+LIMITS = {"anthropic": (100, 10_000), "openai": (50, 5_000)}
+
+
+def cost(floor: int, likely: int, ceiling: int) -> Cost:
+    """A cost of which three quarters are the answer's."""
+    return Cost(
+        floor=floor,
+        likely=likely,
+        ceiling=ceiling,
+        output_floor=floor * 3 // 4,
+        output_likely=likely * 3 // 4,
+        output_ceiling=ceiling * 3 // 4,
+    )
+
+
+COSTS = Costs(batch=cost(1, 10, 100), realtime=cost(2, 20, 200))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +62,7 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 def draft(catalog: Catalog) -> Draft:
-    return Draft(catalog=catalog, provider="anthropic", day=DAY, batch_requests_max=100, batch_bytes_max=10_000)
+    return Draft(catalog=catalog, day=DAY, batch_limits=LIMITS)
 
 
 def head(**values: Any) -> Head:
@@ -44,14 +75,12 @@ def head(**values: Any) -> Head:
         created_at=NOW,
         simulated=True,
         turnaround=Turnaround(batches=3, half=timedelta(minutes=4), nine_in_ten=timedelta(hours=1)),
-        basis_input=Basis.LOCAL,
-        basis_output=Basis.LIMIT,
     )
     return replace(made, **values)
 
 
-def tokens(likely: int) -> TokenRange:
-    return TokenRange(floor=likely // 2, likely=likely, ceiling=likely * 2, basis=Basis.LOCAL)
+def tokens(likely: int, basis: Basis = Basis.LOCAL) -> TokenRange:
+    return TokenRange(floor=likely // 2, likely=likely, ceiling=likely * 2, basis=basis)
 
 
 def add(
@@ -59,25 +88,33 @@ def add(
     *,
     key: str = "a",
     kind: str = "line",
+    provider: str = "anthropic",
     model: str = SONNET,
     tokens_in: int = 1000,
     tokens_out: int = 50,
     costs: Costs = COSTS,
     body_bytes: int = 100,
+    basis: Basis = Basis.LOCAL,
 ) -> None:
     draft.add(
         key=RequestKey(key),
         kind=kind,
+        provider=provider,
         model=model,
-        tokens_in=tokens(tokens_in),
+        tokens_in=tokens(tokens_in, basis),
         tokens_out=tokens(tokens_out),
         costs=costs,
         body_bytes=body_bytes,
+        sight=Sight.LETTERS,
     )
 
 
 def close(draft: Draft, **values: Any) -> Plan:
     return draft.plan(head(**values), wave_exact=1, warnings=["watch out"])
+
+
+def counts(plan: Plan) -> dict[tuple[str, str], int]:
+    return {(line.route, line.model): line.requests for line in plan.lines}
 
 
 @pytest.fixture
@@ -94,6 +131,7 @@ def test_the_first_of_a_kind_is_tried_in_real_time(made: Plan) -> None:
     assert made.lines == (
         Line(
             route="batch",
+            provider="anthropic",
             model=SONNET,
             requests=2,
             input_tokens=2000,
@@ -106,6 +144,7 @@ def test_the_first_of_a_kind_is_tried_in_real_time(made: Plan) -> None:
         ),
         Line(
             route="realtime",
+            provider="anthropic",
             model=SONNET,
             requests=1,
             input_tokens=1000,
@@ -119,15 +158,28 @@ def test_the_first_of_a_kind_is_tried_in_real_time(made: Plan) -> None:
     )
     assert (made.requests, made.cost_floor, made.cost_likely, made.cost_ceiling) == (3, 4, 40, 400)
     assert (made.realtime_likely, made.saving, made.largest_ceiling) == (60, 20, 200)
-    assert made.waves == (WaveLine(wave=0, requests=3, kinds={"line": 3}, exact=True),)
-    assert made.warnings == ("watch out",)
+    lanes = {"realtime": (60, 600), "batch": (30, 300)}
+    assert made.waves == (WaveLine(wave=0, requests=3, kinds={"line": 3}, exact=True, lanes=lanes),)
+    assert (made.warnings, made.provider, made.route) == (("watch out",), "anthropic", "batch")
 
 
 def test_each_kind_and_each_model_is_tried(draft: Draft) -> None:
     for kind, model in (("line", SONNET), ("line", HAIKU), ("summary", SONNET), ("line", SONNET)):
         add(draft, kind=kind, model=model)
-    counts = {(line.route, line.model): line.requests for line in close(draft).lines}
-    assert counts == {("realtime", SONNET): 2, ("realtime", HAIKU): 1, ("batch", SONNET): 1}
+    assert counts(close(draft)) == {("realtime", SONNET): 2, ("realtime", HAIKU): 1, ("batch", SONNET): 1}
+
+
+def test_each_provider_is_tried_and_has_lines_of_its_own(draft: Draft) -> None:
+    """That one provider takes a body does not say that another does."""
+    for provider, model in (("openai", LUNA), ("anthropic", SONNET), ("openai", LUNA)):
+        add(draft, provider=provider, model=model)
+    plan = close(draft)
+    assert [(line.route, line.provider, line.requests) for line in plan.lines] == [
+        ("batch", "openai", 1),
+        ("realtime", "anthropic", 1),
+        ("realtime", "openai", 1),
+    ]
+    assert plan.provider == "anthropic openai"
 
 
 @pytest.mark.parametrize(
@@ -136,14 +188,123 @@ def test_each_kind_and_each_model_is_tried(draft: Draft) -> None:
 def test_parts_are_what_the_provider_s_limits_make(draft: Draft, count: int, size: int, parts: int) -> None:
     for number in range(count):
         add(draft, key=str(number), body_bytes=size)
-    assert close(draft).lines[0].parts == parts
+        add(draft, key=str(number), body_bytes=size, provider="openai", model=LUNA)
+    plan = close(draft)
+    theirs = -(-(count - 1) * max(100, size) // 5000)
+    assert [line.parts for line in plan.lines] == [parts, theirs, 0, 0], "each provider has its own limits"
 
 
-LATER = Costs(floor=10, likely=100, ceiling=1001, realtime_floor=20, realtime_likely=203, realtime_ceiling=2003)
+# lanes
+
+
+WINDOWS = (Lane.WINDOW_2H, Lane.WINDOW_8H)
+
+
+def test_everything_goes_by_the_lane_that_was_chosen(draft: Draft) -> None:
+    for number in range(3):
+        add(draft, key=str(number))
+    plan = close(draft, route="realtime")
+    (line,) = plan.lines
+    assert (line.route, line.requests, line.cost_likely, line.parts) == ("realtime", 3, 60, 0)
+    assert (plan.cost_ceiling, plan.largest_ceiling, plan.saving) == (600, 200, 0)
+    assert [used.lane for used in plan.prices] == ["realtime"]
+
+
+def test_what_has_no_batch_goes_in_real_time(draft: Draft) -> None:
+    add(draft)
+    add(draft)
+    for _ in range(2):
+        add(draft, model=HAIKU, costs=replace(COSTS, batch=None))
+    plan = close(draft)
+    assert counts(plan) == {("batch", SONNET): 1, ("realtime", SONNET): 1, ("realtime", HAIKU): 2}
+    assert plan.cost_likely == 10 + 20 + 2 * 20
+    assert plan.waves[0].lanes == {"realtime": (80, 800), "batch": (60, 600)}, "each lane as far as it goes"
+    assert (COSTS.cheapest, replace(COSTS, batch=None).cheapest) == (COSTS.batch, COSTS.realtime)
+
+
+@pytest.fixture
+def windows(catalog: Catalog) -> Draft:
+    """Two requests that may wait eight hours at the most, two that have no window, one without even a batch."""
+    draft = Draft(catalog=catalog, day=DAY, batch_limits=LIMITS, windows=WINDOWS)
+    window = replace(COSTS, windows={Lane.WINDOW_2H: cost(1, 14, 140), Lane.WINDOW_8H: cost(1, 12, 120)})
+    for costs in (window, window, COSTS, COSTS, replace(COSTS, batch=None)):
+        add(draft, provider="openai", model=LUNA, costs=costs)
+    return draft
+
+
+def test_a_window_is_for_those_that_have_it_and_the_others_go_the_next_dearer_way(windows: Draft) -> None:
+    plan = close(windows, route="8h")
+    assert counts(plan) == {("8h", LUNA): 1, ("batch", LUNA): 2, ("realtime", LUNA): 2}
+    assert plan.cost_likely == 12 + 2 * 10 + 2 * 20
+    assert counts(close(windows, route="2h"))["2h", LUNA] == 1
+    assert counts(close(windows)) == {("batch", LUNA): 3, ("realtime", LUNA): 2}
+    assert plan.waves[0].lanes == {
+        "realtime": (100, 1000),
+        "batch": (60, 600),
+        "2h": (2 * 14 + 2 * 10 + 20, 2 * 140 + 2 * 100 + 200),
+        "8h": (2 * 12 + 2 * 10 + 20, 2 * 120 + 2 * 100 + 200),
+    }
+
+
+def test_the_dearest_ceiling_is_of_any_lane_but_the_batch() -> None:
+    """It is what is reserved for a call, so no lane that a call may take can pass it."""
+    assert COSTS.dearest_ceiling == 200
+    dear = replace(COSTS, windows={Lane.WINDOW_2H: cost(1, 2, 250), Lane.WINDOW_8H: cost(1, 2, 3)})
+    assert dear.dearest_ceiling == 250
+
+
+def test_a_plan_that_may_move_holds_for_every_lane_that_it_may_move_to(draft: Draft) -> None:
+    """Promise 5: the ceiling that is shown is that of the dearest lane, with the prices of every one."""
+    for number in range(3):
+        add(draft, key=str(number))
+    stays, moves = close(draft), close(draft, moves=True, moves_likely=Nanos(7))
+    assert (stays.cost_ceiling, moves.cost_ceiling) == (400, 600)
+    assert (stays.cost_likely, moves.cost_likely, moves.moves_likely) == (40, 47, 7)
+    assert (stays.largest_ceiling, moves.largest_ceiling) == (200, 200)
+    assert (stays.cost_floor, moves.cost_floor) == (4, 4)
+    assert {used.lane for used in moves.prices} == {"realtime", "batch"}
+    above = close(draft, moves=True, moves_likely=Nanos(10_000))
+    assert (above.cost_likely, above.moves_likely) == (600, 560), "no more than everything in real time can cost"
+
+
+def test_routing_gets_what_each_wave_costs_on_each_lane(windows: Draft) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def seconds(*what: object) -> int:
+        asked.append(what)
+        return 9
+
+    lines = windows.wave_lines(1, seconds)
+    assert asked == [("openai", LUNA, 5, 5000, 250)]
+    assert route_lots(lines) == [
+        Lot(
+            requests=5,
+            offers={
+                Route(lane): Offer(likely=Nanos(likely), ceiling=Nanos(ceiling))
+                for lane, (likely, ceiling) in lines[0].lanes.items()
+            },
+            realtime_seconds=9,
+        )
+    ]
+
+
+# later waves
+
+
+LATER = Costs(batch=cost(1, 10, 101), realtime=cost(2, 21, 201))
 
 
 def add_later(draft: Draft, requests: int = 10, kind: str = "line") -> None:
-    draft.add_later(wave=1, kind=kind, model=SONNET, requests=requests, costs=LATER, tokens=(5000, 500))
+    draft.add_later(
+        wave=1,
+        kind=kind,
+        provider="anthropic",
+        model=SONNET,
+        requests=requests,
+        costs=LATER,
+        tokens_in=tokens(500),
+        tokens_out=tokens(50),
+    )
 
 
 def test_a_later_wave_of_a_known_kind_goes_out_in_batches(draft: Draft) -> None:
@@ -152,9 +313,10 @@ def test_a_later_wave_of_a_known_kind_goes_out_in_batches(draft: Draft) -> None:
     plan = close(draft)
     batch, realtime = plan.lines
     assert (batch.requests, realtime.requests, plan.requests) == (10, 1, 11)
-    assert (batch.cost_likely, batch.cost_ceiling, batch.input_tokens) == (100, 1001, 5000)
-    assert plan.waves[1] == WaveLine(wave=1, requests=10, kinds={"line": 10}, exact=False)
-    assert plan.realtime_likely == 223
+    assert (batch.cost_likely, batch.cost_ceiling, batch.input_tokens, batch.output_tokens) == (100, 1010, 5000, 500)
+    lanes = {"realtime": (210, 2010), "batch": (100, 1010)}
+    assert plan.waves[1] == WaveLine(wave=1, requests=10, kinds={"line": 10}, exact=False, lanes=lanes)
+    assert plan.realtime_likely == 20 + 210
 
 
 def test_of_a_new_kind_in_a_later_wave_one_is_tried_in_real_time_at_the_average(draft: Draft) -> None:
@@ -163,18 +325,17 @@ def test_of_a_new_kind_in_a_later_wave_one_is_tried_in_real_time_at_the_average(
     plan = close(draft)
     batch, realtime = plan.lines
     assert (batch.requests, realtime.requests) == (9, 2)
-    assert realtime.cost_likely == 20 + (203 - 100) // 10
-    assert realtime.cost_ceiling == 200 + -(-(2003 - 1001) // 10)
-    assert plan.cost_ceiling == 1001 + 200 + 101
+    assert (realtime.cost_likely, realtime.cost_ceiling) == (20 + 21, 200 + 201)
+    assert plan.cost_ceiling == 9 * 101 + 200 + 201
 
 
 def test_the_largest_ceiling_may_be_in_a_later_wave(draft: Draft) -> None:
     """Else a plan promises rounds under a cap that cannot hold one request of its last wave."""
-    add(draft)
-    add_later(draft, requests=2)
-    assert close(draft).largest_ceiling == 501
+    add(draft, costs=Costs(batch=cost(1, 1, 1), realtime=cost(1, 2, 2)))
+    add_later(draft)
+    assert close(draft).largest_ceiling == 101
     add_later(draft, requests=1, kind="summary")
-    assert close(draft).largest_ceiling == 2003
+    assert close(draft).largest_ceiling == 201
 
 
 def test_a_later_wave_of_nothing_is_nothing(draft: Draft) -> None:
@@ -184,19 +345,75 @@ def test_a_later_wave_of_nothing_is_nothing(draft: Draft) -> None:
     assert close(draft) == before
 
 
+# what a pilot bought
+
+
+def test_what_a_pilot_bought_costs_nothing_here_and_its_kind_is_tried(draft: Draft) -> None:
+    draft.add_bought(kind="line", provider="anthropic", model=SONNET)
+    add(draft)
+    add(draft)
+    plan = close(draft, pilot="p_0")
+    assert counts(plan) == {("batch", SONNET): 2, (PILOT, SONNET): 1}
+    assert (plan.requests, plan.reused, plan.pilot, plan.cost_likely) == (3, 1, "p_0", 20)
+    assert plan.waves[0].kinds == {"line": 3}
+    assert plan.realtime_likely == 40, "nor would it cost anything in real time"
+
+
 # ranges
 
 
-@pytest.mark.parametrize(
-    ("spread", "low", "high"), [(None, 4, 400), (0, 40, 40), (25, 30, 50), (95, 4, 78), (5000, 4, 400)]
-)
-def test_the_range_is_the_spread_kept_inside_floor_and_ceiling(
-    draft: Draft, spread: int | None, low: int, high: int
-) -> None:
+def history(answers: int = 500, mean: int = 50) -> OutputHistory:
+    return OutputHistory(answers=answers, mean_tokens=mean, low_tokens=mean, high_tokens=mean, runs=3)
+
+
+def learned(draft: Draft, found: dict[tuple[str, str], OutputHistory]) -> Plan:
+    return draft.plan(head(), wave_exact=1, warnings=[], learned=found)
+
+
+def test_without_earlier_answers_the_range_goes_from_floor_to_ceiling(draft: Draft) -> None:
+    """What is not known is marked, and never taken for sure."""
     for number in range(3):
         add(draft, key=str(number))
-    plan = close(draft, spread=spread)
-    assert (plan.cost_low, plan.cost_high) == (low, high)
+    plan = close(draft)
+    floor, ceiling = 4 * 3 // 4, 400 * 3 // 4  # of the answers
+    assert plan.cost_low <= floor + 10
+    assert plan.cost_high >= ceiling + 10
+    assert (plan.kinds_unknown, plan.answers_seen, plan.basis_output) == (("line",), 0, "limit")
+
+
+def test_with_earlier_answers_the_range_is_narrow(draft: Draft) -> None:
+    for number in range(300):
+        add(draft, key=str(number))
+    plan = learned(draft, {("line", SONNET): history()})
+    assert plan.cost_floor < plan.cost_low < plan.cost_likely < plan.cost_high < plan.cost_ceiling // 3
+    assert (plan.kinds_unknown, plan.answers_seen, plan.basis_output) == ((), 500, "learned")
+
+
+@pytest.mark.parametrize(
+    "found", [{("line", HAIKU): history()}, {("summary", SONNET): history()}, {("line", SONNET): history(1)}]
+)
+def test_answers_of_another_kind_or_model_or_too_few_teach_nothing(
+    draft: Draft, found: dict[tuple[str, str], OutputHistory]
+) -> None:
+    add(draft)
+    assert learned(draft, found).kinds_unknown == ("line",)
+    assert learned(draft, found).answers_seen == 0
+
+
+@pytest.mark.parametrize(
+    ("bases", "said"),
+    [
+        ([Basis.LOCAL], "local"),
+        ([Basis.COUNTED], "counted"),
+        ([Basis.LIMIT], "limit"),
+        ([Basis.COUNTED, Basis.LOCAL], "local"),
+        ([Basis.LIMIT, Basis.COUNTED], "local"),
+    ],
+)
+def test_the_plan_says_what_its_prompts_figures_rest_on(draft: Draft, bases: list[Basis], said: str) -> None:
+    for basis in bases:
+        add(draft, basis=basis)
+    assert close(draft).basis_input == said
 
 
 # long prompts (B13)
@@ -251,6 +468,8 @@ def other(value: object) -> object:
             return value[:-1] if value else ("x",)
         case Turnaround():
             return replace(value, batches=value.batches + 1)
+        case None:
+            return NOW
     raise AssertionError(value)
 
 
