@@ -628,4 +628,4 @@ def _pack(run: KnownRun, lot: KnownLot, still_open: list[KnownShard], this: _Rou
     if door.queued_requests >= this.rules.queued_requests_max:
         this.due(this.now + this.rules.look_again)
     elif this.due(door.full_until):
-        yield PackShard(run_id=run.run_id, lot=lot.lot, route=lot.route, one=lot.warm == "first")
+        yield PackShard(run_id=run.run_id, lot=lot.lot, route=lot.route)
