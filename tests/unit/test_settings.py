@@ -2,14 +2,24 @@
 
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from lowtide.errors import CredentialMissing, InputRefused, SettingsInvalid
-from lowtide.settings import BY_NAME, SETTINGS, Settings, credential, load_catalog, read_settings
+from lowtide.pacing import Measure, OutputCounted, PacingRules
+from lowtide.settings import (
+    BY_NAME,
+    CHOICES,
+    SETTINGS,
+    ProviderSettings,
+    Settings,
+    credential,
+    load_catalog,
+    read_settings,
+)
 
 SIMULATOR = "http://127.0.0.1:8008"
 Flags = dict[str, str | int | None]
@@ -79,9 +89,11 @@ def test_every_setting_may_be_a_variable(environment: dict[str, str], project: P
         "simulator": SIMULATOR,
         "base_url": "https://proxy.example",
         "api_key": "file:/key",
+        "openai_base_url": "https://proxy.example/v1",
+        "openai_api_key": "file:/other",
         "store": "/store",
     }
-    value = values.get(name, "7")
+    value = values.get(name, CHOICES[name][-1] if name in CHOICES else "7")
     settings = read_settings({}, environment | {f"LOWTIDE_{name.upper()}": value}, project)
     assert str(getattr(settings, name)) == value
     assert settings.origins[name] == f"LOWTIDE_{name.upper()}"
@@ -126,7 +138,11 @@ def test_a_server_on_this_machine_that_is_no_simulator_is_pointed_out(
         ({"base_url": "api.anthropic.com"}, "base_url must be an address"),
         ({"base_url": "ftp://api.anthropic.com"}, "base_url must be an address"),
         ({"base_url": "http://api.anthropic.com"}, "would send the key unencrypted"),
+        ({"openai_base_url": "http://api.openai.com"}, "openai_base_url would send the key unencrypted"),
+        ({"openai_base_url": "api.openai.com"}, "openai_base_url must be an address"),
         ({"api_key": "sk-ant-api03-secret"}, "api_key is a reference"),
+        ({"route": "fast"}, "route must be one of auto, batch, realtime, 2h, 8h, not 'fast'"),
+        ({"doubts": "forget"}, "doubts must be one of resend, wait, not 'forget'"),
     ],
 )
 def test_a_wrong_value_is_said_to_be_wrong(environment: dict[str, str], project: Path, flags: Flags, says: str) -> None:
@@ -134,12 +150,15 @@ def test_a_wrong_value_is_said_to_be_wrong(environment: dict[str, str], project:
 
 
 @pytest.mark.parametrize("key", ["sk-ant-api03-secret", "secret", "ENV:X", ""])
-def test_a_key_itself_is_never_a_setting_nor_shown(environment: dict[str, str], project: Path, key: str) -> None:
+@pytest.mark.parametrize("name", ["api_key", "openai_api_key"])
+def test_a_key_itself_is_never_a_setting_nor_shown(
+    environment: dict[str, str], project: Path, name: str, key: str
+) -> None:
     if key:
-        said = problems({}, environment | {"LOWTIDE_API_KEY": key}, project)
+        said = problems({}, environment | {f"LOWTIDE_{name.upper()}": key}, project)
         assert key not in said
         assert "never the key" in said
-    write_user(environment, f'api_key = "{key}"')
+    write_user(environment, f'{name} = "{key}"')
     assert "never the key" in problems({}, environment, project)
 
 
@@ -192,12 +211,9 @@ def test_simulated_and_real_money_never_share_a_store(
     assert make(environment, project, store="/named").store_folder == Path("/named")
 
 
-def test_calls_go_to_the_simulator_when_there_is_one(environment: dict[str, str], project: Path) -> None:
-    assert make(environment, project).provider_url == "https://api.anthropic.com"
+def test_a_simulator_is_simulated_money(environment: dict[str, str], project: Path) -> None:
     assert not make(environment, project).simulated
-    simulated = make(environment, project, simulator=SIMULATOR)
-    assert simulated.provider_url == SIMULATOR
-    assert simulated.simulated
+    assert make(environment, project, simulator=SIMULATOR).simulated
 
 
 def test_rules_are_made_of_settings(environment: dict[str, str], project: Path) -> None:
@@ -217,18 +233,173 @@ def test_rules_are_made_of_settings(environment: dict[str, str], project: Path) 
     assert (retry.poll_min, retry.poll_max) == (timedelta(seconds=5), timedelta(seconds=6))
 
 
+# providers
+
+
+def provider(settings: Settings, name: str = "anthropic") -> ProviderSettings:
+    return next(each for each in settings.providers if each.name == name)
+
+
+def test_two_providers_are_always_there(environment: dict[str, str], project: Path) -> None:
+    settings = make(environment, project, tier="build", openai_tier="4", base_url="https://a.example")
+    assert settings.providers == (
+        ProviderSettings(
+            name="anthropic",
+            protocol="anthropic",
+            profile="anthropic",
+            base_url="https://a.example",
+            api_key="env:ANTHROPIC_API_KEY",
+            tier="build",
+        ),
+        ProviderSettings(
+            name="openai",
+            protocol="openai",
+            profile="openai",
+            base_url="https://api.openai.com",
+            api_key="env:OPENAI_API_KEY",
+            tier="4",
+        ),
+    )
+
+
+def test_a_file_adds_providers_and_says_more_of_others(environment: dict[str, str], project: Path) -> None:
+    write_user(
+        environment,
+        """
+        [providers.mine]
+        base_url = "http://127.0.0.1:8080/v1"
+        requests_per_minute = 5
+        [providers.groq]
+        profile = "groq"
+        api_key = "env:GROQ"
+        """,
+    )
+    (project / "lowtide.toml").write_text(
+        """
+        [providers.mine]
+        tokens_per_minute = 9
+        [providers.openai]
+        output_tokens_per_minute = 7
+        """
+    )
+    settings = make(environment, project)
+    assert [each.name for each in settings.providers] == ["anthropic", "openai", "mine", "groq"]
+    assert provider(settings, "mine") == ProviderSettings(
+        name="mine",
+        protocol="openai",
+        profile="compatible",
+        base_url="http://127.0.0.1:8080/v1",
+        api_key="",
+        limits={"requests_per_minute": 5, "tokens_per_minute": 9},
+    ), "what both files say of it"
+    assert (provider(settings, "groq").profile, provider(settings, "groq").api_key) == ("groq", "env:GROQ")
+    assert provider(settings, "openai").limits == {"output_tokens_per_minute": 7}
+    assert provider(settings, "openai").base_url == "https://api.openai.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("providers = 5", "providers must be tables: [providers.NAME]"),
+        ("[providers]\nmine = 5", "providers must be tables: [providers.NAME]"),
+        ("[providers.Mine]\nbase_url = 'https://a'", "small letters, digits and hyphens"),
+        ("[providers.mine]", "lowtide.toml: [providers.mine]: base_url is missing: where is it reached?"),
+        ("[providers.mine]\nbase_url = 'a.example'", "base_url must be an address"),
+        (
+            "[providers.mine]\nbase_url = 'http://a.example'\napi_key = 'env:X'",
+            "base_url would send the key unencrypted to http://a.example",
+        ),
+        ("[providers.mine]\nbase_url = 'https://a'\napi_key = 'sk-secret'", "never the key"),
+        ("[providers.mine]\nbase_url = 'https://a'\ncolour = 'x'", "no setting of a provider is called 'colour'"),
+        ("[providers.mine]\nbase_url = 5", "base_url must be text, not 5"),
+        ("[providers.mine]\nbase_url = 'https://a'\nprotocol = 'smoke'", "protocol must be one of"),
+        ("[providers.openai]\nrequests_per_minute = 0", "requests_per_minute must be a whole number above 0, not 0"),
+        ("[providers.openai]\nrequests_per_minute = true", "above 0, not True"),
+        ("[providers.openai]\nrequests_per_minute = '5'", "above 0, not '5'"),
+    ],
+)
+def test_what_is_wrong_with_a_provider_is_said(
+    environment: dict[str, str], project: Path, text: str, says: str
+) -> None:
+    (project / "lowtide.toml").write_text(text)
+    said = problems({}, environment, project)
+    assert says in said
+    assert "sk-secret" not in said
+
+
+def test_a_server_on_this_machine_needs_no_encryption(environment: dict[str, str], project: Path) -> None:
+    text = "[providers.mine]\nbase_url = 'http://127.0.0.1:8080'\napi_key = 'env:X'"
+    (project / "lowtide.toml").write_text(text)
+    assert provider(make(environment, project), "mine").base_url == "http://127.0.0.1:8080"
+
+
+# pacing
+
+
+DAY = date(2026, 11, 22)
+
+
+def pacing(settings: Settings, name: str, model: str) -> PacingRules:
+    return settings.pacing_rules(load_catalog(settings), name, model, DAY)
+
+
+def test_real_time_is_paced_by_the_tier_s_limits(environment: dict[str, str], project: Path) -> None:
+    small = pacing(make(environment, project, in_flight_max=9), "anthropic", "claude-haiku-4-5")
+    large = pacing(make(environment, project, tier="scale"), "anthropic", "claude-haiku-4-5")
+    assert set(small.limits) == {Measure.REQUESTS, Measure.INPUT_TOKENS, Measure.OUTPUT_TOKENS}
+    assert all(small.limits[measure] < large.limits[measure] for measure in small.limits)
+    assert (small.in_flight_max, small.output_counted, small.cache_reads_count) == (9, OutputCounted.WRITTEN, False)
+
+
+def test_a_limit_that_nobody_knows_is_not_made_up(environment: dict[str, str], project: Path) -> None:
+    """It is learned from the headers of the first reply."""
+    rules = pacing(make(environment, project), "openai", "gpt-5.6-luna")
+    assert rules.limits == {}
+    assert (rules.output_counted, rules.cache_reads_count, rules.refusals_count) == (OutputCounted.LIMIT, True, True)
+
+
+def test_one_s_own_word_of_a_limit_comes_first(environment: dict[str, str], project: Path) -> None:
+    (project / "lowtide.toml").write_text("[providers.anthropic]\nrequests_per_minute = 7")
+    limits = pacing(make(environment, project), "anthropic", "claude-haiku-4-5").limits
+    assert limits[Measure.REQUESTS] == 7
+    assert limits[Measure.INPUT_TOKENS] > 7, "the others are the tier's"
+
+
+def test_a_simulator_tells_its_limits_itself(environment: dict[str, str], project: Path) -> None:
+    assert pacing(make(environment, project, simulator=SIMULATOR), "anthropic", "claude-haiku-4-5").limits == {}
+
+
 # the key
 
 
 def test_a_simulator_needs_no_key(environment: dict[str, str], project: Path) -> None:
-    assert credential(make(environment, project, simulator=SIMULATOR), {}) == "sk-simulated"
+    settings = make(environment, project, simulator=SIMULATOR)
+    assert [credential(settings, each, {}) for each in settings.providers] == ["sk-simulated"] * 2
+
+
+def test_a_server_that_wants_no_key_gets_none(environment: dict[str, str], project: Path) -> None:
+    (project / "lowtide.toml").write_text("[providers.mine]\nbase_url = 'http://127.0.0.1:8080'")
+    settings = make(environment, project)
+    assert credential(settings, provider(settings, "mine"), {"ANTHROPIC_API_KEY": "sk-1"}) == ""
+
+
+def test_each_provider_has_its_own_key(environment: dict[str, str], project: Path) -> None:
+    settings = make(environment, project)
+    keys = {"ANTHROPIC_API_KEY": "sk-1", "OPENAI_API_KEY": "sk-2"}
+    assert [credential(settings, each, keys) for each in settings.providers] == ["sk-1", "sk-2"]
+    with pytest.raises(CredentialMissing, match="no key for OpenAI: env:OPENAI_API_KEY is empty or not set"):
+        credential(settings, provider(settings, "openai"), {"ANTHROPIC_API_KEY": "sk-1"})
+
+
+def key(settings: Settings, environment: dict[str, str]) -> str:
+    return credential(settings, provider(settings), environment)
 
 
 def test_a_key_is_read_from_the_named_variable(environment: dict[str, str], project: Path) -> None:
     settings = make(environment, project, api_key="env:MY_KEY")
-    assert credential(settings, {"MY_KEY": "sk-1"}) == "sk-1"
+    assert key(settings, {"MY_KEY": "sk-1"}) == "sk-1"
     with pytest.raises(CredentialMissing, match="env:MY_KEY is empty or not set") as missing:
-        credential(settings, {"ANTHROPIC_API_KEY": "sk-2"})
+        key(settings, {"ANTHROPIC_API_KEY": "sk-2"})
     assert "export MY_KEY=" in missing.value.hint
     assert missing.value.exit_code == 4
 
@@ -239,18 +410,18 @@ def test_a_key_is_read_from_a_file_that_others_cannot_read(
     path = tmp_path / "key"
     settings = make(environment, project, api_key=f"file:{path}")
     with pytest.raises(CredentialMissing, match="No such file"):
-        credential(settings, {})
+        key(settings, {})
     path.write_text("sk-file\n")
     for mode in (0o640, 0o604, 0o644):
         path.chmod(mode)
         with pytest.raises(CredentialMissing, match="can be read by others") as refused:
-            credential(settings, {})
+            key(settings, {})
         assert refused.value.hint == f"chmod 600 {path}"
     path.chmod(0o600)
-    assert credential(settings, {}) == "sk-file"
+    assert key(settings, {}) == "sk-file"
     path.write_text("\n")
     with pytest.raises(CredentialMissing, match="is empty or not set"):
-        credential(settings, {})
+        key(settings, {})
 
 
 class FakeKeyring(ModuleType):
@@ -271,17 +442,17 @@ def test_a_key_is_read_from_the_system_s_keyring(
     settings = make(environment, project, api_key="keyring:anthropic/me")
     known = {("anthropic", "me"): "sk-ring"}
     monkeypatch.setitem(sys.modules, "keyring", FakeKeyring(lambda service, user: known.get((service, user))))
-    assert credential(settings, {}) == "sk-ring"
+    assert key(settings, {}) == "sk-ring"
     known.clear()
     with pytest.raises(CredentialMissing, match="is empty or not set"):
-        credential(settings, {})
+        key(settings, {})
 
     def locked(service: str, user: str) -> str:
         raise FakeKeyring.errors.KeyringError("locked")
 
     monkeypatch.setitem(sys.modules, "keyring", FakeKeyring(locked))
     with pytest.raises(CredentialMissing, match="the keyring does not answer: locked"):
-        credential(settings, {})
+        key(settings, {})
 
 
 # the catalog
