@@ -191,7 +191,10 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRow:
-    """One request and what came of it. ``message`` are the provider's bytes, ``text`` its visible text."""
+    """One request and what came of it. ``message`` are the provider's bytes, ``text`` its visible text.
+
+    ``protocol`` is whose form its results have: ``anthropic`` or ``openai``.
+    """
 
     key: str
     state: str
@@ -208,6 +211,8 @@ class ResultRow:
     cost: Nanos
     route: str
     wave: int
+    provider: str = ""
+    protocol: str = "anthropic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,14 +78,25 @@ def _jsonl(rows: Iterable[ResultRow], *, native: bool, named: str) -> Iterator[b
     name = "custom_id" if named in ("batch", "adopted") else "key"
     for row in rows:
         head = b'{"%s":%s,"result":' % (name.encode(), msgspec.json.encode(row.key))
-        if native:
+        if native and row.protocol == "openai":
+            yield _openai(name, row)
+        elif native:
             yield head + _native(row) + b"}\n"
         else:
             yield head + msgspec.json.encode(_plain(row)) + b"}\n"
 
 
+def _openai(name: str, row: ResultRow) -> bytes:
+    """Write a result in the form of OpenAI's output and error files, its body untouched. Ids that are gone are null."""
+    head = b'{"id":null,"%s":%s,"response":' % (name.encode(), msgspec.json.encode(row.key))
+    if row.message is not None:
+        return head + b'{"status_code":200,"request_id":null,"body":' + row.message + b'},"error":null}\n'
+    code = {"expired": "batch_expired", "canceled": "batch_cancelled"}.get(row.outcome, row.code or row.state)
+    return head + b'null,"error":' + msgspec.json.encode({"code": code, "message": row.error}) + b"}\n"
+
+
 def _native(row: ResultRow) -> bytes:
-    """Write a result in the form of the provider's results file, its message untouched."""
+    """Write a result in the form of Anthropic's results file, its message untouched."""
     if row.message is not None:
         return b'{"type":"succeeded","message":' + row.message + b"}"
     if row.outcome == "errored" or row.state == "failed":

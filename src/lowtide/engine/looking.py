@@ -229,11 +229,17 @@ class Looking(Desk):
                 input_tokens=row.usage.input_tokens,
                 output_tokens=row.usage.output_tokens,
                 cache_read_tokens=row.usage.cache_read_tokens,
-                cache_write_tokens=row.usage.cache_write_5m_tokens + row.usage.cache_write_1h_tokens,
+                cache_write_tokens=row.usage.cache_write_tokens,
                 cost=row.cost,
                 route=row.route,
                 wave=row.wave,
+                provider=row.provider,
+                protocol=self._protocol(row.provider),
             )
+
+    def _protocol(self, provider: str) -> str:
+        """Name the protocol of a provider; the first of all for a request that was never asked."""
+        return next((each.protocol for each in self.settings.providers if each.name == provider), "anthropic")
 
     def prices(self, model: str, day: date) -> list[PriceLine]:
         """List what a model costs on a day, with sources; every model for an empty name. Raises: PriceUnknown."""
