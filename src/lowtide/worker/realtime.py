@@ -39,6 +39,7 @@ from lowtide.worker.hands import Block, Flight, Hands, Ticket, pause, payer
 from lowtide.worker.sending import reserve_shard, wait_again
 from lowtide.worker.settling import hold_unpriced, landed_row, price_or_hold, request_state
 
+ROUND = timedelta(milliseconds=250)  # between two rounds of starting
 START_MAX = 256  # calls whose intents are written at once
 LAND_MAX = 512  # replies that are settled at once
 LOST_IN_ROW_MAX = 20  # replies lost without one that came, before the run pauses
@@ -109,7 +110,8 @@ async def fly(hands: Hands, run: RunRow, command: Fly, stopping: Callable[[], bo
         while True:
             now = await hands.clock.now()
             put_off = None if this.stop or stopping() else await _start(this, now)
-            _ask_after(this, now)
+            if command.asks:
+                _ask_after(this, now)
             mine = this.flight.done.setdefault(run.run_id, deque())
             if not mine and not _in_flight(this):
                 if put_off is None and any(block.ready for block in _blocks(this)):
@@ -225,8 +227,8 @@ def _choose(this: _Flown, now: datetime) -> tuple[list[tuple[Ticket, Body, Block
             at = pacer.earliest(weight, now)
             if at is None:
                 return chosen, put_off
-            if at > now:
-                put_off = at if put_off is None else min(put_off, at)
+            if at > now:  # what may start one by one starts a few at a time: the limit is used all the same
+                put_off = max(at, now + ROUND) if put_off is None else min(put_off, max(at, now + ROUND))
                 break
             pacer.started(weight, now)
             block.ready.popleft()
