@@ -28,6 +28,7 @@ VOLATILE = (
     (re.compile(r"\br_[0-9a-z]{7}\b"), "r_RUNRUNR"),
     (re.compile(r"\blt[0-9a-hjkmnp-tv-z]{14}\b"), "ltSHARDSHARDSHA"),
     (re.compile(r"\bmsgbatch_\w{24}\b"), "msgbatch_BATCHBATCHBATCHBATCHBATC"),
+    (re.compile(r"\bbatch_[0-9a-f]{32}\b"), "batch_BATCHBATCHBATCHBATCHBATCHBATCHBA"),
     (re.compile(r"\bmsg_\w{24}\b"), "msg_MESSAGE"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "http://ADDRESS"),
     (re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=127\.0\.0\.1', )\d+"), "PORT"),

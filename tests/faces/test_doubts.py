@@ -1,0 +1,106 @@
+"""Lost replies as people and programs see them: listed, counted as spent, settled by what the provider's bill says."""
+
+import json
+import urllib.request
+from decimal import Decimal
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+
+@pytest.fixture
+def doubting(desk):
+    """A desk with a run that lost two replies of the same request and one of another."""
+    address = f"{desk.environment['LOWTIDE_SIMULATOR']}/_simulator/faults"
+    rule = {"on": "POST /v1/messages", "fault": "lost_reply_after_commit", "nth": 1, "times": 2}
+    with urllib.request.urlopen(urllib.request.Request(address, json.dumps(rule).encode())) as reply:
+        assert reply.status == 200
+    assert desk("run", desk.requests(3), "--yes", "-q").code == 0
+    return desk
+
+
+def _run(desk) -> dict[str, object]:
+    return dict(desk("status", desk.run_id(), "--json").objects[0])
+
+
+def _doubts(desk) -> list[dict[str, object]]:
+    (told,) = desk("doubt", "--json").objects
+    assert (told["schema"], told["type"]) == ("lowtide/1", "doubts")
+    found = told["doubts"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_lost_replies_are_listed_and_count_as_spent(doubting, snapshot: SnapshotAssertion) -> None:
+    listed = doubting("doubt", doubting.run_id())
+    assert listed.code == 0
+    assert str(listed) == snapshot
+    run, found = _run(doubting), _doubts(doubting)
+    assert run["doubts"] == len(found) == 2
+    held = sum(Decimal(str(each["held"])) for each in found)
+    assert {name: Decimal(amount) for name, amount in run["nothing_bought"].items()} == {"doubt": held}  # type: ignore[attr-defined]
+    (hold,) = [each for each in run["holds"] if each["reason"] == "doubt"]  # type: ignore[attr-defined]
+    assert (hold["holds"], Decimal(hold["amount"])) == (2, held), "added up, not listed"
+    hint = f"count as spent until settled: lowtide doubt {doubting.run_id()}"
+    assert hint in " ".join(doubting("status").out.split())
+    assert hint in " ".join(doubting("status", doubting.run_id()).out.split())
+
+
+def test_not_billed_gives_the_money_back(doubting) -> None:
+    before = _run(doubting)
+    said = doubting("doubt", doubting.run_id(), "--all", "--not-billed", "--yes")
+    assert said.code == 0
+    assert "2 doubts are settled: not billed, their money is back" in said.out
+    after = _run(doubting)
+    assert (after["doubts"], after["held"], after["spent"]) == (0, "0", before["spent"])
+    assert doubting("doubt").out == "No reply was lost: there is no doubt.\n"
+    assert "nothing to settle" in doubting("doubt", doubting.run_id(), "--all", "--not-billed", "--yes").out
+    assert "books" not in [line.split()[0] for line in doubting("doctor").out.splitlines() if " bad " in line]
+
+
+@pytest.mark.parametrize("said", ["0.0004", "ceiling"])
+def test_what_was_billed_is_booked_for_each(doubting, said: str) -> None:
+    before, found = _run(doubting), _doubts(doubting)
+    keys = {str(each["key"]) for each in found}
+    words = [word for key in keys for word in ("--key", key)]
+    (told,) = doubting("doubt", doubting.run_id(), *words, "--billed", said, "-y", "--json").objects
+    assert (told["type"], told["settled"]) == ("doubts_settled", 2)
+    booked = sum(Decimal(str(each["held"])) if said == "ceiling" else Decimal(said) for each in found)
+    after = _run(doubting)
+    assert Decimal(str(after["spent"])) - Decimal(str(before["spent"])) == booked
+    assert (after["doubts"], after["held"]) == (0, "0")
+
+
+def test_more_than_was_held_is_booked_and_said(doubting) -> None:
+    said = doubting("doubt", doubting.run_id(), "--all", "--billed", "1", "-y")
+    assert said.code == 0
+    assert "2 were billed more than was held" in said.err
+    assert Decimal(str(_run(doubting)["spent"])) > 2
+
+
+def test_nobody_settles_without_being_told_to(doubting, snapshot: SnapshotAssertion) -> None:
+    refused = doubting("doubt", doubting.run_id(), "--all", "--not-billed", typed="y\n")
+    assert refused.code == 2
+    assert str(refused) == snapshot
+    unknown = doubting("doubt", doubting.run_id(), "--key", "nobody", "--not-billed", "-y")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "has no doubt about nobody" in unknown.err
+    assert _run(doubting)["doubts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("r_1", "--not-billed", "--billed", "1", "--all"), "say two things"),
+        (("r_1", "--all"), "say what they were"),
+        (("r_1", "--key", "a"), "say what they were"),
+        (("--all", "--not-billed"), "name the RUN"),
+        (("r_1", "--not-billed"), "say which ones"),
+        (("r_1", "--key", "a", "--all", "--not-billed"), "say which ones"),
+        (("r_1", "--billed", "much"), "write it as 10, 0.05"),
+    ],
+)
+def test_what_is_said_of_doubts_must_be_whole(empty_desk, words: tuple[str, ...], told: str) -> None:
+    said = empty_desk("doubt", *words)
+    assert (said.code, said.out) == (2, "")
+    assert told in said.err

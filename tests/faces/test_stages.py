@@ -1,0 +1,84 @@
+"""How long each stage took, what was cut or refused, what can still succeed: in status, results, at the end, and as JSON."""
+
+import json
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from lowtide.reports import Stage
+
+ALL = ["packaging", "submitting", "waiting", "retrieving"]
+
+
+def _status(desk) -> dict[str, object]:
+    return dict(desk("status", desk.run_id(), "--json").objects[0])
+
+
+def test_a_batch_has_its_stages_everywhere(desk) -> None:
+    said = desk("run", desk.requests(4), "--route", "batch", "--yes", "-q")
+    assert said.code == 0
+    words = "packaging under 1 s, submitting under 1 s, waiting 10 min, retrieving under 1 s"
+    assert words in " ".join(said.out.split())
+    run_id = desk.run_id()
+    assert f"Stages {words}" in " ".join(desk("status", run_id, "--events", "0").out.split())
+    stages = _status(desk)["stages"]
+    assert list(stages) == [f"{stage}_ms" for stage in ALL]  # type: ignore[call-overload]
+    assert 600_000 <= stages["waiting_ms"] < 700_000  # type: ignore[index]
+    filed = desk("results", run_id, "--out", "answers.jsonl", "--json")
+    (told,) = filed.objects
+    assert (told["type"], told["results"], told["out"], told["stages"]) == ("results", 4, "answers.jsonl", stages)
+    streamed = desk("results", run_id, "--json")
+    assert len(streamed.objects) == 4, "lines keep the provider's form"
+    assert json.loads(streamed.err)["stages"] == stages
+
+
+def test_every_stage_has_a_word() -> None:
+    assert [stage.value for stage in Stage] == [*ALL, "delivering"]
+
+
+@pytest.fixture
+def shares(start_simulator, desk):
+    """Give a desk at a simulator where such shares of the answers end badly."""
+
+    def start(**flags: str):
+        words = [word for name, share in flags.items() for word in (f"--{name.replace('_', '-')}", share)]
+        desk.environment["LOWTIDE_SIMULATOR"] = start_simulator("--results-delay", "600", *words)
+        return desk
+
+    return start
+
+
+def test_answers_that_were_cut_are_outcomes_of_their_own(shares, snapshot: SnapshotAssertion) -> None:
+    desk = shares(max_tokens_share="1")
+    assert desk("run", desk.requests(3), "--yes", "-q").code == 0, "a cut answer is no failure"
+    run_id = desk.run_id()
+    assert (_status(desk)["cut"], _status(desk)["declined"], _status(desk)["can_succeed"]) == (3, 0, 0)
+    assert str(desk("status", run_id, "--events", "0")) == snapshot(name="status")
+    assert str(desk("retry", run_id)) == snapshot(name="retry")
+
+
+def test_answers_that_the_model_refused_are_outcomes_of_their_own(shares) -> None:
+    desk = shares(refusal_share="1")
+    assert desk("run", desk.requests(3), "--yes", "-q").code == 0
+    assert (_status(desk)["cut"], _status(desk)["declined"]) == (0, 3)
+    assert "of which 3 refused by the model" in desk("status", desk.run_id()).out
+    assert "not again: 3 refused by the model" in desk("retry", desk.run_id()).out
+
+
+def test_a_table_is_offered_a_larger_limit(shares) -> None:
+    desk = shares(max_tokens_share="1")
+    desk.write("people.csv", "id,name\n1,Anna\n")
+    desk.write("letter.j2", "---\nmax_output_tokens: 100\n---\nWrite to {{ name }}.\n")
+    words = ("people.csv", "--template", "letter.j2", "--key-column", "id", "--model", "claude-haiku-4-5")
+    said = desk("run", *words, "--yes", "-q")
+    assert "plan again with a larger --max-output-tokens" in said.out
+
+
+def test_failures_say_how_many_can_still_succeed(shares, snapshot: SnapshotAssertion) -> None:
+    desk = shares(errored_share="1")
+    desk.environment["LOWTIDE_TRIES_MAX"] = "1"
+    assert desk("run", desk.requests(3), "--route", "batch", "--yes", "-q").code == 5
+    run = _status(desk)
+    assert run["can_succeed"] == sum(each["requests"] for each in run["failures"] if each["can_succeed"])  # type: ignore[attr-defined]
+    assert str(desk("status", desk.run_id(), "--events", "0")) == snapshot(name="status")
+    assert str(desk("retry", desk.run_id())) == snapshot(name="retry")
