@@ -84,6 +84,11 @@ class Flight:
         came = {(ticket.shard_id, ticket.ordinal) for done in self.done.values() for ticket, _ in done}
         return frozenset(waiting | came)
 
+    def wake(self) -> None:
+        """Let every flight of this account look around."""
+        for came in self.came.values():
+            came.set()
+
     def drop(self) -> None:
         """Let everything go: the process ends, and what is in flight is lost."""
         for task in self.calls.values():

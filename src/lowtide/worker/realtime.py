@@ -99,10 +99,13 @@ class _Flown:
     stop: bool = False
 
 
-async def fly(hands: Hands, run: RunRow, command: Fly, stopping: Callable[[], bool]) -> datetime | None:
+async def fly(
+    hands: Hands, run: RunRow, command: Fly, stopping: Callable[[], bool], again: Callable[[], bool]
+) -> datetime | None:
     """Make calls and take replies until something else is to be done: by this turn, or at the instant that is given.
 
-    ``None``: decide again at once. An instant: nothing is in flight, and nothing can be started before.
+    ``stopping``: nothing more is started; ``again``: another flight ended, and it is decided again. ``None``: decide again
+    at once. An instant: nothing is in flight, and nothing can be started before.
     """
     this = _Flown(hands=hands, run=run, command=command, flight=hands.flight)
     _load(this)
@@ -120,7 +123,7 @@ async def fly(hands: Hands, run: RunRow, command: Fly, stopping: Callable[[], bo
             if not mine:
                 await _wait(this, put_off, now)
             await _land(this)
-            if this.closed or this.stop or _others_wait(this, await hands.clock.now()):
+            if this.closed or this.stop or again() or _others_wait(this, await hands.clock.now()):
                 return None
     finally:
         if this.segment is not None:
