@@ -23,6 +23,7 @@ PlanId = NewType("PlanId", str)
 BatchId = NewType("BatchId", int)
 
 PRICES_CHANGED = "prices changed since the plan was made: plan again"
+AT_CAP = "at its cap"
 
 
 class RunState(StrEnum):
@@ -609,7 +610,7 @@ def _send_more(run: KnownRun, still_open: list[KnownShard], this: _Round) -> Ite
         going = [lot for lot in run.lots if _goes_out(lot, still_open)]
         fitting = [lot for lot in going if headroom is None or lot.next_ceiling <= headroom]
         if not fitting and not still_open:
-            yield Pause(run_id=run.run_id, reason="at its cap")
+            yield Pause(run_id=run.run_id, reason=AT_CAP)
         for lot in fitting:
             packed = list(_pack(run, lot, still_open, this))
             yield from packed

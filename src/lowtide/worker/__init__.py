@@ -287,3 +287,7 @@ class Worker:
         with self.hands.store.write() as tx:
             pause(tx, run, command.reason)
             runs.note(tx, run.run_id, now, f"paused: {command.reason}", level="warning")
+            if run.called_back and command.reason == dispatch.AT_CAP:
+                left = shards.unanswered(tx, run.plan_id, run.wave)
+                text = f"the cap does not cover real time for the {left} that are left: the deadline is missed for them"
+                runs.note(tx, run.run_id, now, text, level="warning")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lowtide import plan as planning
+from lowtide.batch import AT_PROVIDER
 from lowtide.catalog import Lane
-from lowtide.dispatch import ChooseRoute, Hasten
+from lowtide.dispatch import ChooseRoute, Hasten, Role
 from lowtide.money import Nanos
 from lowtide.plan import Plan
 from lowtide.providers import Codec
@@ -87,6 +88,10 @@ async def hasten(hands: Hands, run: RunRow, command: Hasten) -> None:
         runs.set_run(tx, run.run_id, hastened=True, called_back=" ".join(sorted(closed)))
         text = f"what is out of wave {run.wave + 1} is called back, {scene.unanswered} are left: {reason}"
         runs.note(tx, run.run_id, now, text, level="warning")
+        for batch in shards.batches_of_run(tx, run.run_id):
+            if batch.state in AT_PROVIDER and batch.role is Role.OURS and not batch.verified:
+                text = f"{batch.provider_batch_id} cannot be called back: until it ends nothing proves that it is ours"
+                runs.note(tx, run.run_id, now, text, level="warning")
 
 
 def _scene(hands: Hands, tx: Transaction, run: RunRow, now: datetime) -> _Scene:
