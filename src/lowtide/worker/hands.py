@@ -15,8 +15,8 @@ from lowtide.clock import Clock
 from lowtide.dispatch import DispatchRules, RunId, RunState
 from lowtide.errors import LeaseLost, TransportFailed
 from lowtide.ledger import AccountId
-from lowtide.packing import ShardId
 from lowtide.pacing import Pacer, PacingRules, Weight
+from lowtide.packing import ShardId
 from lowtide.providers import ApiError, CallParts, Codec
 from lowtide.request import Endpoint
 from lowtide.result import Retry
@@ -76,6 +76,7 @@ class Flight:
     pacers: dict[str, Pacer] = field(default_factory=dict)
     failures: int = 0  # in a row
     lost_in_row: int = 0
+    told_at: datetime = datetime.min.replace(tzinfo=UTC)
     looked_at: datetime = datetime.min.replace(tzinfo=UTC)
 
     def holds(self) -> frozenset[tuple[str, int]]:

@@ -22,12 +22,12 @@ from lowtide.catalog import Lane
 from lowtide.dispatch import Doubt, Fly, RecallCalls, RunState, TryFirst
 from lowtide.errors import TransportFailed
 from lowtide.ledger import Reason, alarm
-from lowtide.money import ZERO, Nanos
+from lowtide.money import ZERO
 from lowtide.pacing import Pacer, Weight
 from lowtide.packing import Packed, ShardId, pack_members, unpack_members
 from lowtide.providers import ApiError, CallParts, Queued
 from lowtide.request import Endpoint
-from lowtide.result import Billed, Canceled, Errored, Outcome, Retry, Succeeded, refusal
+from lowtide.result import Billed, Errored, Outcome, Retry, Succeeded, refusal
 from lowtide.retry import again, next_question, wait
 from lowtide.store import Transaction, books, calls, runs, shards
 from lowtide.store.books import Settlement
@@ -45,6 +45,7 @@ LAND_MAX = 512  # replies that are settled at once
 LOST_IN_ROW_MAX = 20  # replies lost without one that came, before the run pauses
 NOT_FOUND_MAX = 8  # times that a response made in the background may be unknown before it is a doubt
 LOAD = frozenset({429, 503, 529})
+TELL_AGAIN = timedelta(minutes=10)  # between two notes that a provider is overloaded
 LOOK_AGAIN = timedelta(seconds=5)  # at what other processes may have said meanwhile (cancel, pause)
 
 
@@ -66,9 +67,7 @@ async def try_first(hands: Hands, run: RunRow, command: TryFirst) -> None:
             doubted=sent_before,
         )
         lot = shards.lot_row(tx, run.plan_id, body.lot)
-        row = reserve_shard(
-            hands, tx, run, lot, packed, shard_id=shard_id, route="realtime", now=now, kind=kind.kind
-        )
+        row = reserve_shard(hands, tx, run, lot, packed, shard_id=shard_id, route="realtime", now=now, kind=kind.kind)
         if row is None:
             pause(tx, run, "at its cap")
             runs.note(tx, run.run_id, now, "paused at its cap: the first request does not fit")
@@ -341,7 +340,7 @@ async def _land(this: _Flown) -> None:
         if ticket.ordinal not in block.open:
             continue  # it has its outcome: whatever this reply is, nothing more was bought
         group = groups.setdefault(ticket.shard_id, _Sorted(block=block))
-        came = _Came(ticket=ticket, reply=reply, outcome=_decoded(hands, ticket, block, reply))
+        came = _Came(ticket=ticket, reply=reply, outcome=_decoded(hands, block, reply))
         refused = _sort(this, group, came, now, notes) or refused
     if this.segment is not None:
         this.segment.sync()
@@ -366,7 +365,7 @@ async def _land(this: _Flown) -> None:
 
 
 def _decoded(
-    hands: Hands, ticket: Ticket, block: Block, reply: HttpReply | TransportFailed
+    hands: Hands, block: Block, reply: HttpReply | TransportFailed
 ) -> Queued | Outcome | ApiError | TransportFailed:
     if isinstance(reply, TransportFailed):
         return reply
@@ -392,7 +391,7 @@ def _sort(this: _Flown, group: _Sorted, came: _Came, now: datetime, notes: dict[
         case Queued():
             group.queued.append((ticket, outcome))
         case ApiError():
-            return _sort_refusal(this, group, ticket, body, outcome, notes)
+            return _sort_refusal(this, group, ticket, body, outcome, now, notes)
         case _:
             if _may_be_bought(outcome):
                 group.doubts.append((ticket, f"the reply to {body.key} cannot be read"))
@@ -426,7 +425,13 @@ def _patience(this: _Flown, asked: int | None = None) -> timedelta:
 
 
 def _sort_refusal(
-    this: _Flown, group: _Sorted, ticket: Ticket, body: Body, error: ApiError, notes: dict[str, str]
+    this: _Flown,
+    group: _Sorted,
+    ticket: Ticket,
+    body: Body,
+    error: ApiError,
+    now: datetime,
+    notes: dict[str, str],
 ) -> ApiError | None:
     rules = this.hands.retry_rules
     if ticket.asks and error.status == 404:
@@ -445,13 +450,18 @@ def _sort_refusal(
     if error.refusal.retry is Retry.AFTER_RECONCILE:
         group.doubts.append((ticket, f"{error.message} ({error.status})"))
     elif error.status in LOAD:
-        notes.setdefault(f"{error.message} ({error.status}): calls go slower for a while", "info")
+        if now - this.flight.told_at >= TELL_AGAIN:  # once for each time of trouble, not once a refusal
+            this.flight.told_at = now
+            notes[f"{error.message} ({error.status}): calls go slower for a while"] = "info"
         group.put_off.append((ticket.ordinal, timedelta(seconds=error.retry_after_seconds or 0), False))
-    elif error.refusal.retry is not Retry.NEVER and body.tries + group.block.tries.get(ticket.ordinal, 0) + 1 < rules.tries_max:
+    elif (
+        error.refusal.retry is not Retry.NEVER
+        and body.tries + group.block.tries.get(ticket.ordinal, 0) + 1 < rules.tries_max
+    ):
         group.put_off.append((ticket.ordinal, _patience(this), True))
     else:
         outcome = Errored(code=error.code, message=error.message, request_id=error.request_id)
-        _sort_outcome(this, group, ticket, body, outcome, None, notes)
+        _sort_outcome(this, group, ticket, body, outcome, now, notes)
     return None
 
 
@@ -461,7 +471,7 @@ def _sort_outcome(
     ticket: Ticket,
     body: Body,
     outcome: Outcome,
-    now: datetime | None,
+    now: datetime,
     notes: dict[str, str],
 ) -> None:
     """Price an answer and keep it; make the row of anything else."""
@@ -471,7 +481,6 @@ def _sort_outcome(
     state = request_state(outcome, retry=retry, canceling=this.run.state is RunState.CANCELING)
     answer_at, cost = None, ZERO
     if isinstance(outcome, Succeeded):
-        assert now is not None, "answers are priced by their day"
         known, note = price_or_hold(hands, outcome, body.model, Lane(row.route), now.date())
         if note:
             notes[note] = "alarm"
@@ -540,9 +549,7 @@ def _write(this: _Flown, tx: Transaction, group: _Sorted, now: datetime, notes: 
         shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
 
 
-def _write_queued(
-    hands: Hands, tx: Transaction, row: ShardRow, ticket: Ticket, queued: Queued, now: datetime
-) -> None:
+def _write_queued(hands: Hands, tx: Transaction, row: ShardRow, ticket: Ticket, queued: Queued, now: datetime) -> None:
     call = calls.find(tx, row.shard_id, ticket.ordinal)
     assert call is not None, "its intent was written"
     age = now - call.at
