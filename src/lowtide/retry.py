@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from lowtide.result import Outcome, may_retry
 
-
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 

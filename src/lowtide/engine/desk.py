@@ -25,7 +25,6 @@ from lowtide.transport import HttpTransport, Transport
 from lowtide.worker import Hands, Turn, Worker
 from lowtide.workload import Workload, WorkloadOptions
 
-
 SPARE_CONNECTIONS = 16  # for batches, beside the real-time calls
 
 

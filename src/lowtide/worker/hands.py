@@ -32,6 +32,7 @@ from lowtide.workload import Workload
 LEASE = timedelta(minutes=20)  # longer than any one wait for a reply; renewed while bodies or results stream
 
 ASKED_SECONDS_MAX = 3600
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +77,8 @@ class Flight:
     pacers: dict[str, Pacer] = field(default_factory=dict)
     failures: int = 0  # in a row
     lost_in_row: int = 0
-    told_at: datetime = datetime.min.replace(tzinfo=UTC)
-    looked_at: datetime = datetime.min.replace(tzinfo=UTC)
+    told_at: datetime = LONG_AGO
+    looked_at: datetime = LONG_AGO
 
     def holds(self) -> frozenset[tuple[str, int]]:
         """List the calls that this process waits for, or has a reply of, by shard and ordinal."""
