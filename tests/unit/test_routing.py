@@ -18,9 +18,14 @@ from lowtide.routing import (
     TurnaroundSeen,
     Wish,
     batch_count,
+    batch_size,
     choose,
+    closed_with,
+    corrected,
+    drained_at,
     hasten_at,
     misses,
+    part_of,
     turnaround,
     window_turnaround,
 )
@@ -460,3 +465,40 @@ def test_the_last_safe_moment_counts_all_that_comes_after_it() -> None:
     assert last(waves=3) == last() + timedelta(seconds=60)
     assert last(requests=10_000) == last() + timedelta(seconds=19)
     assert last(seconds=304) == last() + timedelta(seconds=7)
+
+
+def test_what_is_called_back_is_here_after_the_drain_and_the_download() -> None:
+    assert drained_at(NOW, 500, RULES) == NOW + timedelta(seconds=600 + 31)
+
+
+# What is left
+
+
+@pytest.mark.parametrize(("requests", "size"), [(1, 1), (1000, 1000), (1001, 501), (2500, 834), (100_000, 10_000)])
+def test_the_batches_of_a_run_are_about_equal(requests: int, size: int) -> None:
+    assert batch_size(requests, RULES) == size
+    assert -(-requests // size) == batch_count(requests, RULES)
+
+
+def test_a_part_of_a_lot_is_never_counted_too_small() -> None:
+    whole = lot(3, seconds=100)
+    part = part_of(whole, 2)
+    assert part.requests == 2
+    assert part.offers[Route.BATCH] == Offer(likely=Nanos(10**9), ceiling=Nanos(2 * 10**9))
+    assert part.realtime_seconds == 67
+    assert part_of(whole, 3) == whole
+    assert part_of(whole, 0).realtime_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "took", "seconds"),
+    [(0, 0, 300), (600, 600, 300), (600, 1260, 600), (600, 270, 150), (600, 10**6, 1200), (10**6, 0, 75)],
+)
+def test_seconds_are_corrected_by_what_was_seen_within_bounds(told: int, took: int, seconds: int) -> None:
+    assert corrected(lot(seconds=300), told_seconds=told, took_seconds=took).realtime_seconds == seconds
+
+
+def test_a_lane_closes_with_all_that_are_slower() -> None:
+    assert closed_with(Route.BATCH) == {Route.BATCH}
+    assert closed_with(Route.WINDOW_8H) == {Route.BATCH, Route.WINDOW_8H}
+    assert closed_with(Route.WINDOW_2H) == {Route.BATCH, Route.WINDOW_8H, Route.WINDOW_2H}
