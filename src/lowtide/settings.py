@@ -92,7 +92,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="tokens",
         default="local",
-        help="how prompts are counted: local (judged from their letters), exact (OpenAI's vocabularies; needs the extra tokens)",
+        help="how prompts are counted: local (judged from their letters), exact (OpenAI's vocabularies; needs the extra"
+        " tokens), counted (exact, and the provider's free counter where it decides something)",
     ),
     Setting(name="tries_max", default=4, help="tries of one request, the first included"),
     Setting(
@@ -107,7 +108,7 @@ CHOICES = {
     "route": ("auto", "batch", "realtime", "2h", "8h"),
     "caching": ("auto", "at-once", "off"),
     "doubts": ("resend", "wait"),
-    "tokens": ("local", "exact"),
+    "tokens": ("local", "exact", "counted"),
 }
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from simulation.life import MODEL, Life
+from life import MODEL, Life
 from sqlalchemy import select
 
 from lowtide.engine import Engine

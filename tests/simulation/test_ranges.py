@@ -12,7 +12,7 @@ from math import exp
 from random import Random
 
 import pytest
-from simulation.life import MODEL, Life, Tree
+from life import MODEL, Life, Tree
 
 from lowtide.engine import Engine
 from lowtide.errors import Problem
@@ -21,8 +21,10 @@ from lowtide.request import Neutral, Request, RequestKey
 from lowtide.workload import Scope, WorkloadOptions
 from lowtide_simulator.answers import Chances
 
-WORDS = """the harbour lies still before the tide turns and nobody hurries while boats wait for water under their keels a
-customer asks whether an order that was paid twice will be refunded the clerk explains which form must be signed""".split()
+TEXT = (
+    "the harbour lies still before the tide turns and nobody hurries while boats wait for water under their keels a"
+    " customer asks whether an order that was paid twice will be refunded the clerk explains which form must be signed"
+)
 
 
 class Letters(Tree):
@@ -38,7 +40,7 @@ class Letters(Tree):
         for number in range(self.widths[0]):
             kind = "long" if number % 3 == 0 else "short"
             draw = Random(f"{self.run} {number} {self.limits}")
-            text = " ".join(draw.choices(WORDS, k=draw.randint(20, 300)))
+            text = " ".join(draw.choices(TEXT.split(), k=draw.randint(20, 300)))
             body = Neutral(text=text, max_output_tokens=self.limits[kind])
             yield Request(key=RequestKey(f"{self.run}-{number}"), model=MODEL, body=body, kind=kind)
 

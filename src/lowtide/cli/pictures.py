@@ -205,18 +205,29 @@ def _plan_lines(
 
 def _plan_cost(plan: Plan) -> Iterator[tuple[str, str]]:
     """Say what it costs, and what the figures rest on."""
-    history = plan.basis_output != "limit"
-    if history:
+    if not plan.kinds_unknown:
         low, high = show_dollars(plan.cost_low), show_dollars(plan.cost_high)
         yield "Cost", f"{show_dollars(plan.cost_likely)} likely; 95 of 100 such plans end between {low} and {high}"
+    elif plan.answers_seen:
+        most = f"95 of 100 such plans end below {show_dollars(plan.cost_high)}"
+        yield "Cost", f"{show_dollars(plan.cost_likely)} likely; {most}"
     else:
         yield "Cost", f"{show_dollars(plan.cost_likely)} likely; how likely is not known, there is no history yet"
     moved = " and all of it moved" if plan.moves and plan.hasten_at is not None else ""
     yield "", f"{show_dollars(plan.cost_ceiling)} at most, if every answer used its full limit{moved}"
     yield "", f"~ prompts are {INPUT_BASIS.get(plan.basis_input, plan.basis_input)}"
-    yield "", f"~ answers are {OUTPUT_BASIS.get(plan.basis_output, plan.basis_output)}"
+    yield "", f"~ answers are {_answers_basis(plan)}"
     if any(not wave.exact for wave in plan.waves):
         yield "", "~ later waves quote answers that do not exist yet: their number is exact, their tokens are not"
+
+
+def _answers_basis(plan: Plan) -> str:
+    """Say what the lengths of answers rest on, and which kinds nothing is known of."""
+    guessed = OUTPUT_BASIS["limit"]
+    if not plan.answers_seen:
+        return OUTPUT_BASIS["learned"] if plan.basis_output == "learned" else guessed
+    learned = f"learned from {counted(plan.answers_seen, 'earlier answer')}"
+    return f"{learned}; those of {', '.join(plan.kinds_unknown)} {guessed}" if plan.kinds_unknown else learned
 
 
 def _plan_time(plan: Plan) -> str:

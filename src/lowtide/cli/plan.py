@@ -89,6 +89,16 @@ class Wish:
     aim: Aim
     cap: Nanos | None = None
     prices_on: date | None = None
+    count: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pilot:
+    """How many requests are bought before the plan, what they may cost, and whether that was agreed to."""
+
+    requests: int
+    cap: Nanos | None
+    yes: bool
 
 
 def plan_options(function: Decorated) -> Decorated:
@@ -129,8 +139,8 @@ def wish_of(source: Path, said: dict[str, Any], cap: Nanos | None, *, prices_on:
     )
 
 
-async def make_plan(engine: Engine, wish: Wish) -> Planned:
-    """Ask the engine for the plan. Raises: LowtideError."""
+async def make_plan(engine: Engine, wish: Wish, *, pilot: str = "") -> Planned:
+    """Ask the engine for the plan, after a pilot whose plan is ``pilot``. Raises: LowtideError."""
     options = replace(wish.options, language=wish.options.language or engine.settings.language)
     return await engine.plan(
         wish.source,
@@ -140,6 +150,8 @@ async def make_plan(engine: Engine, wish: Wish) -> Planned:
         skip_problems=wish.skip_problems,
         wish=wish.aim.wish(await engine.clock.now()),
         cap=wish.cap,
+        pilot=pilot,
+        count=wish.count,
     )
 
 
@@ -186,6 +198,15 @@ def refuse_low_cap(plan: Plan, cap: Nanos | None) -> None:
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Leave with 7 when it differs from the last plan of this input."
 )
+@click.option(
+    "--pilot",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Buy N requests first, in real time, and plan with what they teach; the run takes their answers over.",
+)
+@click.option("--pilot-cap", type=DOLLARS, metavar="AMOUNT", help="Most that the pilot may cost. Default: it is asked.")
+@click.option("-y", "--yes", is_flag=True, help="Agree to what the pilot costs without being asked.")
+@click.option("--count", is_flag=True, help="Ask the provider's free counter where a count decides something.")
 @click.option("--show", "detail", type=click.Choice(["problems", "prices", "long"]), help="List one part in full.")
 def plan(
     source: Path,
@@ -193,21 +214,32 @@ def plan(
     prices_on: date | None,
     detailed_exitcode: bool,
     detail: str | None,
+    pilot: int | None,
+    pilot_cap: Nanos | None,
+    yes: bool,
+    count: bool,
     **said: Any,  # noqa: ANN401 click's own
 ) -> int:
-    """Show what an input would cost, and keep the plan. Sends nothing, spends nothing.
+    """Show what an input would cost, and keep the plan. Sends nothing, spends nothing, but for a --pilot.
 
     SOURCE is a folder of BPMN files, a batch file (JSONL), or a table (CSV, JSONL) with --template.
     """
-    wish = wish_of(source, said, cap, prices_on=prices_on)
-    return asyncio.run(_plan(choices(), wish, cap, detail, detailed=detailed_exitcode))
+    if pilot is None and (pilot_cap is not None or yes):
+        raise click.UsageError("--pilot-cap and --yes are for --pilot N: nothing else is bought here")
+    wish = replace(wish_of(source, said, cap, prices_on=prices_on), count=count)
+    first = None if pilot is None else Pilot(requests=pilot, cap=pilot_cap, yes=yes)
+    return asyncio.run(_plan(choices(), wish, first, detail, detailed=detailed_exitcode))
 
 
-async def _plan(chosen: Choices, wish: Wish, cap: Nanos | None, detail: str | None, *, detailed: bool) -> int:
-    where = _absolute(wish.source)
-    async with desk(chosen) as engine:
+async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | None, *, detailed: bool) -> int:
+    where, cap = _absolute(wish.source), wish.cap
+    async with desk(chosen, works=pilot is not None) as engine:
         before = await _last_plan(engine, where) if detailed else None
         planned = await make_plan(engine, wish)
+        if pilot is not None:
+            from lowtide.cli.piloting import after_pilot  # noqa: PLC0415 brings the worker and rich
+
+            planned = await after_pilot(engine, chosen, wish, planned.plan, pilot)
     made = planned.plan
     release = None if cap is None else rounds(made, cap)
     changed = () if before is None else _differences(before, made)
@@ -284,7 +316,8 @@ def _show(
     if before is not None:
         words = "; ".join(changed) if changed else "nothing"
         pictures.show(out, "", f"Different from {before.plan_id}: {words}")
-    pictures.show(out, "", f"Plan {made.plan_id} saved. Nothing has been sent or spent.")
+    rest = "But for its pilot nothing has been sent or spent." if made.reused else "Nothing has been sent or spent."
+    pictures.show(out, "", f"Plan {made.plan_id} saved. {rest}")
     if not made.blocked and not (cap is not None and made.cost_likely > cap):
         pictures.show(out, f"Run it:  {next_command(chosen, made, cap)}")
 

@@ -87,7 +87,7 @@ async def _run(
         else:
             found = await _planned(engine, chosen, what, cap, said)
             _refuse_late(found.plan, agrees)
-            cap = _agreed(chosen, found.plan, cap, agrees, shown=found.fresh)
+            cap = agreed(chosen, found.plan, cap, agrees, shown=found.fresh)
             for provider in found.plan.provider.split():
                 engine.hands(provider)  # a missing key is told before there is a run
             where = out or _out_of(found.plan)
@@ -154,7 +154,7 @@ async def _planned(engine: Engine, chosen: Choices, what: str, cap: Nanos | None
     return _Found(made.plan, fresh=True)
 
 
-def _agreed(chosen: Choices, plan: Plan, cap: Nanos | None, agrees: Agrees, *, shown: bool) -> Nanos | None:
+def agreed(chosen: Choices, plan: Plan, cap: Nanos | None, agrees: Agrees, *, shown: bool) -> Nanos | None:
     """Ask whether the money may be spent; gives the cap that was agreed upon. Raises: ConsentMissing, BudgetRefused."""
     if plan.blocked:
         return cap  # the engine says why, in its own words

@@ -80,7 +80,7 @@ class Piloting(Planning):
             cap=None,
         )
         new = replace(row, plan_id=PlanId(f"p_{self.clock.new_id(7)}"), digest="", figures=b"", created_at=now)
-        made = await self.keep_plan(self.workloads[plan.workload], sample, new, asked)
+        made = await self.keep_plan(self.workloads[plan.workload], sample, new, asked, marked=False)
         return made.plan
 
     async def forget_plan(self, plan_id: str) -> None:

@@ -16,6 +16,7 @@ from lowtide.caching import Marks
 from lowtide.catalog import Lane
 from lowtide.counting import installed_counter
 from lowtide.dispatch import PlanId, RunId
+from lowtide.engine.asking import CALLS_MAX, Asking
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
     BudgetRefused,
@@ -65,6 +66,8 @@ class Asked:
     wish: Wish
     cap: Nanos | None
     pilot: str = ""
+    count: bool = False
+    calls_max: int = CALLS_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +100,15 @@ class Planning(Desk):
         wish: Wish | None = None,
         cap: Nanos | None = None,
         pilot: str = "",
+        count: bool = False,
     ) -> Planned:
         """Read the input, weigh and price every request, and keep the plan. Nothing is sent or spent.
 
         ``wish`` is what was asked of the route: a lane, urgency, a deadline; the settings' lane without one. What ``cap``
         covers has a say in it, too. A broken file in a folder is reported and the rest goes on; a bad line of a file
         refuses the whole file, unless ``skip_problems``. ``pilot`` is the plan of a pilot that was run for this input: its
-        answers teach this plan before all others, and are not bought again. Raises: InputRefused with every problem, NotFound, PriceUnknown.
+        answers teach this plan before all others, and are not bought again. ``count``: ask the provider's free counter where a
+        count decides something. Raises: InputRefused with every problem, NotFound, PriceUnknown.
         """
         wish = wish or Wish(route=Route(self.settings.route))
         if wish.route is Route.AUTO and wish.deadline_at is None and not wish.urgent:
@@ -119,17 +124,30 @@ class Planning(Desk):
         reading = chosen.read(source, options)
         row = self._plan_row(plan_id, source, chosen.name, options, now)
         asked = Asked(
-            day=day, now=now, options=options, skip_problems=skip_problems, wish=wish, cap=cap, pilot=pilot
+            day=day,
+            now=now,
+            options=options,
+            skip_problems=skip_problems,
+            wish=wish,
+            cap=cap,
+            pilot=pilot,
+            count=count or self.settings.tokens == "counted",
         )
         return await self.keep_plan(chosen, reading, row, asked)
 
-    async def keep_plan(self, chosen: Workload, reading: Reading, row: PlanRow, asked: Asked) -> Planned:
-        """Make a plan of what is read, and keep it under the row's id. Raises: InputRefused, PriceUnknown."""
+    async def keep_plan(
+        self, chosen: Workload, reading: Reading, row: PlanRow, asked: Asked, *, marked: bool = True
+    ) -> Planned:
+        """Make a plan of what is read, and keep it under the row's id. Raises: InputRefused, PriceUnknown.
+
+        ``marked``: whether caches may be written for what its requests share.
+        """
         with self.store.write() as tx:
             plans.insert_plan(tx, row, sealed=False)
         planned: Planned | None = None
         try:
-            planned = await self._spool_plan(chosen, reading, row, asked, _lane_wished(asked.wish))
+            lane = _lane_wished(asked.wish) if marked else None
+            planned = await self._spool_plan(chosen, reading, row, asked, lane)
         finally:
             if planned is None:  # nothing half done stays
                 with self.store.write() as tx:
@@ -147,7 +165,7 @@ class Planning(Desk):
         day, now, options = asked.day, asked.now, asked.options
         past = self._past(row, asked.pilot)
         bought = pilots.bought(self.store, PlanId(asked.pilot)) if asked.pilot else {}
-        counter = installed_counter() if self.settings.tokens == "exact" else None
+        counter = None if self.settings.tokens == "local" else installed_counter()
         scales = Scales(self.codecs, self.catalog, day, past.learned, counter)
         self._mark(scales, chosen.read(Path(row.source), options), asked, lane)
         draft = Draft(
@@ -165,7 +183,12 @@ class Planning(Desk):
             earlier = bought.get(weighed.request.key)
             if earlier is not None and earlier.body == weighed.params:
                 draft.add_bought(kind=weighed.request.kind, provider=weighed.lot.provider, model=weighed.facts.model)
-                return
+            elif asked.count:
+                asking.take(weighed)
+            else:
+                add(weighed)
+
+        def add(weighed: Weighed) -> None:
             draft.add(
                 key=weighed.request.key,
                 kind=weighed.request.kind,
@@ -178,6 +201,7 @@ class Planning(Desk):
                 sight=weighed.sight,
             )
 
+        asking = Asking(catalog=self.catalog, scales=scales, give=add, cap=asked.cap, calls_max=asked.calls_max)
         made = spool(
             self.store,
             scales,
@@ -197,6 +221,7 @@ class Planning(Desk):
             raise InputRefused([Problem(where=row.source, what="there is nothing to ask for in it")])
         if made.next_seq == 0:
             raise InputRefused(made.problems, hint="nothing is left of the input")
+        await asking.count(self.hands)
         scope = reading.scope()
         scope = replace(scope, facts={**scope.facts, **_said(options)})
         for number, later in enumerate(scope.later, start=1):
@@ -209,16 +234,29 @@ class Planning(Desk):
             waves=scope.waves,
             source_digest=reading.digest(),
         )
-        plan = self._close(draft, plan_row, scope.facts, made.problems_count, asked, past, scales.marks)
+        plan = self._close(
+            draft, plan_row, scope.facts, made.problems_count, asked, past, scales.marks, uncounted=asking.failed
+        )
         if lane is not None and scales.marks.lines and plan.route != lane.value:
             # What was judged for one lane is not sent by another: once more, for the lane that was chosen.
             with self.store.write() as tx:
                 plans.drop_wave(tx, row.plan_id, 0)
             other = Lane.REALTIME if lane is Lane.BATCH and plan.route == Lane.REALTIME.value else None
+            asked = replace(asked, calls_max=asked.calls_max - asking.calls)
             return await self._spool_plan(chosen, chosen.read(Path(row.source), options), row, asked, other)
         plan_row = replace(plan_row, provider=plan.provider, digest=plan.digest, figures=planning.encode(plan))
         sealed_at = await self.clock.now()
         with self.store.write() as tx:
+            for each in asking.counted:
+                plans.reweigh(
+                    tx,
+                    row.plan_id,
+                    each.request.key,
+                    input_tokens=each.tokens_in.likely,
+                    likely_nanos=each.costs.cheapest.likely,
+                    ceiling_nanos=each.costs.cheapest.ceiling,
+                    realtime_nanos=each.costs.dearest_ceiling,
+                )
             seal(tx, row.plan_id, 0, made)
             plans.set_routes(tx, row.plan_id, lot_routes(made.lots, self.codecs, Route(plan.route)))
             plans.set_requests_max(tx, row.plan_id, batch_requests_max(plan.requests, self.settings.route_rules()))
@@ -267,6 +305,8 @@ class Planning(Desk):
         asked: Asked,
         past: Past,
         marks: Marks,
+        *,
+        uncounted: str,
     ) -> Plan:
         now = asked.now
         warnings = msgspec.json.decode(facts.get("warnings", "[]"), type=list[str])
@@ -277,6 +317,8 @@ class Planning(Desk):
                 else f"{problems} parts of the input have problems and are"
             )
             warnings.append(f"{parts} left out")
+        if uncounted:
+            warnings.append(f"not all prompts were counted that should be: {uncounted}")
         if self.settings.tokens == "exact" and installed_counter() is None:
             warnings.append("tokens = exact, but nothing here counts: install lowtide[tokens]; prompts are estimated")
         models = sorted({(way.provider, way.model) for way in draft.sums})

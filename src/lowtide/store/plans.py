@@ -156,6 +156,11 @@ def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[
     return [row for row in rows if seqs.get(row.key) != row.seq]
 
 
+def reweigh(tx: Transaction, plan_id: str, key: str, **values: int) -> None:
+    """Write what a request is likely to cost, and at most, once its prompt was counted; its plan is not whole yet."""
+    tx.execute(REQUESTS.update().where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.key == key).values(**values))
+
+
 def drop_wave(tx: Transaction, plan_id: str, wave: int) -> None:
     """Forget a later wave whose making was broken off; nothing of it was sent."""
     tx.execute(delete(REQUESTS).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.wave == wave))
