@@ -45,7 +45,8 @@ class Scales:
     """Weighs and prices bodies by the prices of one day. Pure but for what it remembers.
 
     ``learned`` are earlier answers by (kind, model); ``counter`` counts texts exactly, for the families that it knows.
-    ``marks`` says where neutral bodies have breakpoints, and which requests go out before the rest.
+    ``marks`` says where neutral bodies have breakpoints, and which requests go out before the rest. ``asked`` is the
+    provider that is asked for everything, whoever else sells it; empty for none.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Scales:
         day: date,
         learned: Learned = NOTHING_LEARNED,
         counter: Counter | None = None,
+        asked: str = "",
     ) -> None:
         self.codecs = codecs
+        self.asked = asked
         self.catalog = catalog
         self.day = day
         self.marks = Marks()
@@ -73,7 +76,7 @@ class Scales:
             return (
                 Problem(where=where, what=f"the key is longer than {KEY_LENGTH_MAX} characters", hint="shorten it"),
             )
-        provider = request.provider or self.seller(request.model)
+        provider = self.provider_of(request)
         codec = self.codecs.get(provider)
         if codec is None:
             known = f"there are {', '.join(sorted(self.codecs))}"
@@ -134,7 +137,7 @@ class Scales:
         for request in requests:
             if isinstance(request, Problem):
                 continue
-            provider = request.provider or self.seller(request.model)
+            provider = self.provider_of(request)
             body = request.body if isinstance(request.body, Neutral) and self._model(provider, request.model) else None
             if not marking.add(body, provider=provider, model=request.model):
                 break
@@ -159,8 +162,14 @@ class Scales:
             found = self._sights[tokenizer] = Sight.VOCABULARY if known else Sight.LETTERS
         return found
 
+    def provider_of(self, request: Request) -> str:
+        """Name the provider that is asked for a request."""
+        return self.asked or request.provider or self.seller(request.model)
+
     def seller(self, model: str) -> str:
         """Name the provider that is asked for a model: the first by whom it is sold, else the first of all."""
+        if self.asked:
+            return self.asked
         found = self._sellers.get(model)
         if found is None:
             sellers = [name for name in self.codecs if self._model(name, model) is not None]

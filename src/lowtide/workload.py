@@ -21,7 +21,7 @@ class WorkloadOptions:
 
     ``templates`` is a folder or a file that replaces the shipped templates, ``documents`` a file that replaces the table
     node kind -> documents, ``key_column`` the column that holds a row's key, ``strict`` blocks a parent whose child
-    failed, ``max_output_tokens`` bounds a row's answer.
+    failed, ``max_output_tokens`` bounds a row's answer. ``provider`` is asked for everything; empty: whoever sells the model.
     """
 
     model: str = ""
@@ -31,6 +31,7 @@ class WorkloadOptions:
     key_column: str = ""
     max_output_tokens: int | None = None
     strict: bool = False
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ _OPTIONS = (
     click.option(
         "--model", metavar="MODEL", default="", help="Model of requests that name none. Default: the settings'."
     ),
+    click.option("--provider", metavar="NAME", default="", help="Who is asked for all of it. Default: who sells it."),
     click.option("--language", metavar="CODE", default="", help="Language of the shipped prompts: en, sv."),
     click.option("--template", "--templates", type=PATH, help="Folder of prompts (bpmn) or a template file (table)."),
     click.option(
@@ -133,6 +134,7 @@ def wish_of(source: Path, said: dict[str, Any], cap: Nanos | None, *, prices_on:
             key_column=said["key_column"],
             max_output_tokens=said["max_output_tokens"],
             strict=said["strict"],
+            provider=said["provider"],
         ),
         skip_problems=said["skip_problems"],
         prices_on=prices_on,

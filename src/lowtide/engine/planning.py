@@ -111,8 +111,9 @@ class Planning(Desk):
         count decides something. Raises: InputRefused with every problem, NotFound, PriceUnknown.
         """
         wish = wish or Wish(route=Route(self.settings.route))
-        if wish.route is Route.AUTO and wish.deadline_at is None and not wish.urgent:
-            wish = replace(wish, route=Route(self.settings.route))
+        if options.provider and options.provider not in self.codecs:
+            known = f"there are {', '.join(self.codecs)}; more come from [providers.NAME] in lowtide.toml"
+            raise NotFound(f"no provider is called {options.provider!r}", hint=known)
         chosen = self._choose(source, workload)
         now = await self.clock.now()
         day = prices_on or now.date()
@@ -166,7 +167,7 @@ class Planning(Desk):
         past = self._past(row, asked.pilot)
         bought = pilots.bought(self.store, PlanId(asked.pilot)) if asked.pilot else {}
         counter = None if self.settings.tokens == "local" else installed_counter()
-        scales = Scales(self.codecs, self.catalog, day, past.learned, counter)
+        scales = Scales(self.codecs, self.catalog, day, past.learned, counter, options.provider)
         self._mark(scales, chosen.read(Path(row.source), options), asked, lane)
         draft = Draft(
             catalog=self.catalog,
@@ -599,6 +600,7 @@ def _said(options: WorkloadOptions) -> dict[str, str]:
     """Keep what was said about reading an input beside the workload's own facts, paths absolute."""
     return {
         "option.language": options.language,
+        "option.provider": options.provider,
         "option.templates": "" if options.templates is None else str(options.templates.resolve()),
         "option.documents": "" if options.documents is None else str(options.documents.resolve()),
         "option.key_column": options.key_column,
@@ -624,6 +626,7 @@ def options_of(facts: Mapping[str, str]) -> WorkloadOptions:
     )
     return WorkloadOptions(
         language=facts.get("option.language", "en"),
+        provider=facts.get("option.provider", ""),
         templates=Path(templates) if templates else None,
         documents=Path(documents) if documents else None,
         key_column=facts.get("option.key_column", ""),

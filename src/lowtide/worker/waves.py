@@ -134,7 +134,8 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
             if found is None or found.text is None:
                 yield key
 
-    scales = Scales(hands.codecs, hands.catalog, now.date())
+    asked = scope_of(plan_row).facts.get("option.provider", "")
+    scales = Scales(hands.codecs, hands.catalog, now.date(), asked=asked)
     _mark(hands, run, plan_row, command.wave, scales, workload.next_wave(scope_of(plan_row), command.wave, stored), now)
     made = spool(
         hands.store,
