@@ -1,10 +1,10 @@
 """How much of a provider's limits the pacer uses, and how often it is refused, beside a semaphore and retries.
 
-python bench/pacing.py             every case, two seeds each (about a minute)
+python bench/pacing.py             every case, two seeds each (a minute or two)
 python bench/pacing.py --seeds 10  surer
 
-All in virtual time, in this process. The limiter and its headers are the simulator's (``lowtide_simulator.limits``), the
-headers are read by the codec; calls, latencies and the network between are drawn here by a seed. Clients:
+All in virtual time, in this process. The limiter and its headers are the simulator's (``limits``, ``openai.limits``), the headers
+are read by the codecs; calls, latencies and the network between are drawn here by a seed. Clients:
 
 - *paced*: ``lowtide.pacing.Pacer``, told nothing but what a worker would tell it;
 - *plain*: what most people write. A semaphore of a fixed width, and on a refusal a sleep of ``retry-after``, as the
@@ -12,7 +12,7 @@ headers are read by the codec; calls, latencies and the network between are draw
 - *other*: for six minutes a second program on the same key, which the first knows nothing of.
 
 Share: of the limit that binds, what was counted over the limit times the minutes. Buckets are full at first, so that a
-run of ten minutes can reach 110 %, one of five 120 %; "later" is the second half of it. A refusal is a 429 that a client got; a call can be refused many times.
+run of ten minutes can reach 110 %, one of four 125 %; "later" is the second half of it. A refusal is a 429 that a client got; a call can be refused many times.
 """
 
 import heapq
@@ -22,18 +22,22 @@ import random
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from measure import table
 
-from lowtide.pacing import Measure, Pacer, PacingRules, Weight
-from lowtide.providers.anthropic import read_rates
+from lowtide.pacing import Measure, OutputCounted, Pacer, PacingRules, Seen, Weight
+from lowtide.providers.anthropic import read_rates as anthropic_rates
+from lowtide.providers.openai_errors import read_rates as openai_rates
 from lowtide.usage import Usage
 from lowtide_simulator.clock import Instant
 from lowtide_simulator.errors import ApiError
 from lowtide_simulator.limits import TIERS, UNLIMITED, Limits, Rate, Tier
+from lowtide_simulator.openai.errors import Refusal
+from lowtide_simulator.openai.limits import Limits as OpenAILimiter
+from lowtide_simulator.openai.limits import ModelLimits, OpenAILimits
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -42,6 +46,7 @@ START_AT = int(START.timestamp()) * SECOND
 GROUP = "any"
 IN_FLIGHT_MAX = 512
 PLAIN_WIDTHS = (32, 256)
+PLAIN_CASES = ("requests", "output tokens", "all sorts", "requests (OpenAI)")
 HAMMER_WIDTH = 100
 OUTPUT_LIMIT = 4096
 
@@ -97,6 +102,8 @@ class Case:
     known: bool = True
     headers_at_end: bool = True  # headers are written when the reply is; or else when the call is let in
     minutes: int = 10
+    burst_seconds: float = 60  # of each limit, in the provider's buckets
+    tokens: int | None = None  # an OpenAI model with so many tokens a minute, input and output together
     other: str = ""  # who else comes, from minute 3 to minute 9: "half", "pacer" or "hammer"
     other_minutes: tuple[int, int] = (3, 9)
 
@@ -115,7 +122,10 @@ CASES = [
     Case(name="all sorts, headers of the start", rate=start_tier(), loads=SORTS, headers_at_end=False),
     Case(name="cached input", rate=start_tier(Tier.TIER_2), loads=(CACHED,)),
     Case(name="small limits (50, 30k, 8k)", rate=start_tier(Tier.TIER_1), loads=(SMALL,)),
-    Case(name="large limits (10k, 10M, 2M)", rate=start_tier(Tier.SCALE), loads=(SHORT,), minutes=3),
+    Case(name="all sorts, buckets of 20 s", rate=start_tier(), loads=SORTS, burst_seconds=20),
+    Case(name="tokens (OpenAI)", rate=Rate(5_000, 0, 0), tokens=2_000_000, loads=SORTS),
+    Case(name="requests (OpenAI)", rate=Rate(500, 0, 0), tokens=10_000_000, loads=(SHORT,)),
+    Case(name="large limits (10k, 10M, 2M)", rate=start_tier(Tier.SCALE), loads=(SHORT,), minutes=2),
 ]
 UNKNOWN = [replace(case, known=False) for case in CASES]
 OTHERS = {
@@ -126,8 +136,80 @@ OTHERS = {
 SHARED = [
     replace(case, name=f"{case.name}; the other {words}", other=other, minutes=12)
     for other, words in OTHERS.items()
-    for case in CASES[:4]
+    for case in (CASES[:4] if other == "half" else CASES[:4:2])
 ]
+
+
+class AnthropicGate:
+    """The simulator's limiter of the Messages API."""
+
+    def __init__(self, case: Case) -> None:
+        tier = replace(UNLIMITED, messages=case.rate, burst_seconds=case.burst_seconds)
+        self.limits = Limits(tier, Instant(START_AT))
+        self.each = {
+            Measure.REQUESTS: case.rate.requests,
+            Measure.INPUT_TOKENS: case.rate.input_tokens,
+            Measure.OUTPUT_TOKENS: case.rate.output_tokens,
+        }
+        self.rules = PacingRules(in_flight_max=IN_FLIGHT_MAX, limits=self.each)
+
+    def amounts(self, call: Call) -> dict[Measure, int]:
+        """What a call counts."""
+        inputs = call.input_tokens - call.cache_read_tokens
+        return {Measure.REQUESTS: 1, Measure.INPUT_TOKENS: inputs, Measure.OUTPUT_TOKENS: call.output_tokens}
+
+    def admit(self, call: Call, now: int) -> None:
+        """Let it in. Raises ApiError."""
+        self.limits.admit(GROUP, self.amounts(call)[Measure.INPUT_TOKENS], Instant(now))
+
+    def end(self, call: Call) -> None:
+        """Charge what was written."""
+        self.limits.charge_output(GROUP, call.output_tokens)
+
+    def headers(self, now: int) -> dict[str, str]:
+        """Headers of this instant."""
+        return dict(self.limits.headers(GROUP, Instant(now)))
+
+    def read(self, headers: dict[str, str], _now: datetime) -> Sequence[Seen]:
+        """What a codec reads of them."""
+        return anthropic_rates(headers)
+
+
+class OpenAIGate:
+    """The simulator's limiter of OpenAI's real-time calls."""
+
+    def __init__(self, case: Case) -> None:
+        assert case.tokens is not None
+        each = ModelLimits(requests_per_minute=case.rate.requests, tokens_per_minute=case.tokens)
+        self.limits = OpenAILimiter(OpenAILimits(each=each, burst_seconds=case.burst_seconds), Instant(START_AT))
+        self.each = {Measure.REQUESTS: case.rate.requests, Measure.TOKENS: case.tokens}
+        self.rules = PacingRules(
+            in_flight_max=IN_FLIGHT_MAX,
+            limits=self.each,
+            output_counted=OutputCounted.LIMIT,
+            cache_reads_count=True,
+            refusals_count=True,
+            token_step=1,
+        )
+
+    def amounts(self, call: Call) -> dict[Measure, int]:
+        """What a call counts."""
+        return {Measure.REQUESTS: 1, Measure.TOKENS: max(call.input_tokens, OUTPUT_LIMIT)}
+
+    def admit(self, call: Call, now: int) -> None:
+        """Let it in. Raises Refusal."""
+        self.limits.admit(GROUP, self.amounts(call)[Measure.TOKENS], Instant(now))
+
+    def end(self, call: Call) -> None:
+        """All is charged already."""
+
+    def headers(self, now: int) -> dict[str, str]:
+        """Headers of this instant."""
+        return dict(self.limits.headers(GROUP, Instant(now)))
+
+    def read(self, headers: dict[str, str], now: datetime) -> Sequence[Seen]:
+        """What a codec reads of them."""
+        return openai_rates(headers, now.replace(microsecond=0), requests=True)
 
 
 class World:
@@ -137,7 +219,7 @@ class World:
         self.case = case
         self.chance = random.Random(seed)
         self.now = START_AT
-        self.limits = Limits(replace(UNLIMITED, messages=case.rate), Instant(START_AT))
+        self.gate = AnthropicGate(case) if case.tokens is None else OpenAIGate(case)
         self.counted: list[tuple[int, str, Measure, int]] = []
         self.refusals: list[tuple[int, str]] = []
         self._events: list[tuple[int, int, Callable[[], None]]] = []
@@ -171,27 +253,30 @@ class World:
         self.after(self.transit(), lambda: self._admit(who, call, answer))
 
     def _admit(self, who: str, call: Call, answer: Callable[[int, dict[str, str]], None]) -> None:
-        now = Instant(self.now)
-        inputs = call.input_tokens - call.cache_read_tokens
         try:
-            self.limits.admit(GROUP, inputs, now)
-        except ApiError as refused:
+            self.gate.admit(call, self.now)
+        except (ApiError, Refusal) as refused:
             self.refusals.append((self.now, who))
             headers = dict(refused.headers)
             self.after(self.transit(), lambda: answer(429, headers))
             return
-        self.counted += [(self.now, who, Measure.REQUESTS, 1), (self.now, who, Measure.INPUT_TOKENS, inputs)]
-        early = dict(self.limits.headers(GROUP, now))
+        self._count(
+            who, {of: amount for of, amount in self.gate.amounts(call).items() if of is not Measure.OUTPUT_TOKENS}
+        )
+        early = self.gate.headers(self.now)
         seconds = 0.4 + call.input_tokens / 20_000 + call.output_tokens / self.chance.uniform(50, 90)
         self.after(seconds, lambda: self._reply(who, call, early, answer))
 
     def _reply(
         self, who: str, call: Call, early: dict[str, str], answer: Callable[[int, dict[str, str]], None]
     ) -> None:
-        late = dict(self.limits.headers(GROUP, Instant(self.now)))
-        self.limits.charge_output(GROUP, call.output_tokens)
-        self.counted.append((self.now, who, Measure.OUTPUT_TOKENS, call.output_tokens))
+        late = self.gate.headers(self.now)
+        self.gate.end(call)
+        self._count(who, {of: amount for of, amount in self.gate.amounts(call).items() if of is Measure.OUTPUT_TOKENS})
         self.after(self.transit(), lambda: answer(200, late if self.case.headers_at_end else early))
+
+    def _count(self, who: str, amounts: dict[Measure, int]) -> None:
+        self.counted += [(self.now, who, measure, amount) for measure, amount in amounts.items()]
 
 
 class Paced:
@@ -237,10 +322,11 @@ class Paced:
                 output_tokens=call.output_tokens,
                 cache_read_tokens=call.cache_read_tokens,
             )
-            self.pacer.finished(call.weight, usage, read_rates(headers), now)
+            self.pacer.finished(call.weight, usage, self.world.gate.read(headers, now), now)
         else:
             after = int(headers["retry-after"])
-            self.pacer.refused(call.weight, after, now, self.world.chance.random(), read_rates(headers))
+            seen = self.world.gate.read(headers, now)
+            self.pacer.refused(call.weight, after, now, self.world.chance.random(), seen)
             self.waiting.appendleft(call)
         self.go()
 
@@ -307,50 +393,33 @@ def loads_of(case: Case, seed: int) -> Iterator[Call]:
         yield chance.choice(case.loads).draw(chance)
 
 
-def binding(case: Case) -> tuple[Measure, float]:
+def binding(case: Case, gate: AnthropicGate | OpenAIGate) -> tuple[Measure, float]:
     """Which limit such calls meet first, and how many calls a minute that is."""
     calls = loads_of(case, 0)
-    drawn = [next(calls) for _ in range(4_000)]
-    uses = {
-        Measure.REQUESTS: (case.rate.requests, 1.0),
-        Measure.INPUT_TOKENS: (
-            case.rate.input_tokens,
-            sum(call.input_tokens - call.cache_read_tokens for call in drawn) / len(drawn),
-        ),
-        Measure.OUTPUT_TOKENS: (case.rate.output_tokens, sum(call.output_tokens for call in drawn) / len(drawn)),
-    }
-    measure = min(uses, key=lambda one: uses[one][0] / uses[one][1])
-    return measure, uses[measure][0] / uses[measure][1]
-
-
-def limits_of(rate: Rate) -> dict[Measure, int]:
-    return {
-        Measure.REQUESTS: rate.requests,
-        Measure.INPUT_TOKENS: rate.input_tokens,
-        Measure.OUTPUT_TOKENS: rate.output_tokens,
-    }
+    drawn = [gate.amounts(next(calls)) for _ in range(4_000)]
+    rates = {of: limit * len(drawn) / sum(amounts[of] for amounts in drawn) for of, limit in gate.each.items()}
+    measure = min(rates, key=rates.__getitem__)
+    return measure, rates[measure]
 
 
 def play(case: Case, width: int | None, seed: int) -> dict[str, float]:
     """One run of the paced client (``width`` None) or of a plain one."""
     world = World(case, seed)
-    limits = limits_of(case.rate)
     calls, others = loads_of(case, seed), loads_of(case, seed + 1_000_000)
-    rules = PacingRules(in_flight_max=IN_FLIGHT_MAX, limits=limits if case.known else {})
+    rules = world.gate.rules if case.known else replace(world.gate.rules, limits={})
     world.at(START_AT, (Paced(world, calls, rules) if width is None else Plain(world, calls, width)).go)
-    measure, calls_per_minute = binding(case)
+    measure, calls_per_minute = binding(case, world.gate)
     if case.other:
-        rules = replace(rules, limits=limits)
         other = {
             "half": lambda: Steady(world, others, calls_per_minute / 2),
-            "pacer": lambda: Paced(world, others, rules, "other"),
+            "pacer": lambda: Paced(world, others, world.gate.rules, "other"),
             "hammer": lambda: Plain(world, others, HAMMER_WIDTH, "other"),
         }[case.other]()
         first, last = case.other_minutes
         other.until = START_AT + last * MINUTE
         world.at(START_AT + first * MINUTE, other.go)
     world.run(START_AT + case.minutes * MINUTE)
-    return judge(world, measure, limits[measure])
+    return judge(world, measure, world.gate.each[measure])
 
 
 def judge(world: World, measure: Measure, limit: int) -> dict[str, float]:
@@ -389,7 +458,7 @@ WORST = {"share_percent": min, "share_later_percent": min, "together_percent": m
 def rounds(case: Case, width: int | None, seeds: int) -> dict[str, float]:
     """Of every figure the worst that any seed gave."""
     results = [play(case, width, seed) for seed in range(seeds)]
-    return {name: WORST.get(name, max)(result[name] for result in results) for name in results[0]}
+    return {name: round(WORST.get(name, max)(result[name] for result in results), 2) for name in results[0]}
 
 
 def pacer_cost() -> float:
@@ -397,7 +466,7 @@ def pacer_cost() -> float:
     pacer = Pacer(PacingRules(in_flight_max=8, limits={Measure.REQUESTS: 10**6, Measure.INPUT_TOKENS: 10**9,
                                                        Measure.OUTPUT_TOKENS: 10**9}))  # fmt: skip
     limits = Limits(replace(UNLIMITED, messages=Rate(10**6, 10**9, 10**9)), Instant(START_AT))
-    seen = read_rates(dict(limits.headers(GROUP, Instant(START_AT))))
+    seen = anthropic_rates(dict(limits.headers(GROUP, Instant(START_AT))))
     weight, usage = Weight(input_tokens=1_000, output_tokens=500), Usage(input_tokens=1_000, output_tokens=200)
     start = time.process_time()
     for number in range(20_000):
@@ -448,16 +517,16 @@ def run(seeds: int = 2) -> dict[str, object]:
     """Every case."""
     results: dict[str, dict[str, dict[str, dict[str, float]]]] = {KNOWN_TITLE: {}, UNKNOWN_TITLE: {}, SHARED_TITLE: {}}
     for case in CASES:
-        # Half as long, and not where only the headers differ: refusals by the hundred thousand take their time.
-        short = replace(case, minutes=min(case.minutes, 5))
-        widths = PLAIN_WIDTHS if case.headers_at_end else ()
+        # Shorter, and not in every case: refusals by the hundred thousand take their time.
+        short = replace(case, minutes=min(case.minutes, 4))
+        widths = PLAIN_WIDTHS if case.name in PLAIN_CASES else ()
         plain = {f"plain {width}": rounds(short, width, 1) for width in widths}
         results[KNOWN_TITLE][case.name] = {"paced": rounds(case, None, seeds), **plain}
     for case in UNKNOWN:
         results[UNKNOWN_TITLE][case.name] = {"paced": rounds(case, None, seeds)}
     for case in SHARED:
         results[SHARED_TITLE][case.name] = {"paced": rounds(case, None, seeds)}
-        if case in SHARED[:2]:
+        if case is SHARED[0]:
             width = PLAIN_WIDTHS[-1]
             results[SHARED_TITLE][case.name][f"plain {width}"] = rounds(case, width, 1)
     show(results)

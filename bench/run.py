@@ -11,6 +11,7 @@ from pathlib import Path
 import batch
 import caching
 import deadlines
+import pacing
 import plan
 import startup
 from measure import machine
@@ -25,6 +26,7 @@ def main() -> None:
     results["batch"] = batch.run([10_000, 100_000, *([1_000_000] if large else [])])
     results["caching"] = caching.run()
     results["deadlines"] = deadlines.run(100)
+    results["pacing"] = pacing.run(1)
     load = Path("/proc/loadavg").read_text(encoding="ascii").split()[:3]
     results["machine"]["load_after"] = [float(text) for text in load]
     RESULTS.write_text(json.dumps(results, indent=1, default=str) + "\n", encoding="utf-8")

@@ -325,7 +325,7 @@ DRAIN_TRIED: Final = 16  # that part of a limit is given back to us after each t
 FULL_SECONDS: Final = 3  # what may be missing in a bucket that we take for full
 DRAIN_PERCENT_MAX: Final = 90  # of a limit; the rest finds out when they stop
 LATENCY_MEMORY: Final = 16  # calls
-RATIO_FIRST: Final = 10  # calls
+RATIO_FIRST: Final = 5  # calls
 RATIO_MEMORY: Final = 0.98  # the weight of a call after the next one
 
 
