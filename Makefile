@@ -19,7 +19,8 @@ JUDGE_VENVS := $(JUDGES:%=.venvs/%)
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command "make lock"
 # Below the line nothing opens, waits, draws lots or looks at a clock: what is there can be covered whole.
-BELOW := $(foreach room,dispatch reports plan inputs providers packing retry estimate batch attempt ledger catalog \
+BELOW := $(foreach room,dispatch reports plan inputs providers packing routing caching pacing retry estimate batch attempt \
+	ledger catalog \
 	workload result wire request usage money errors,src/lowtide/$(room).py src/lowtide/$(room)/*)
 BELOW_COVERED := 95
 empty :=

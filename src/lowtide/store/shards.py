@@ -586,6 +586,12 @@ def unanswered(tx: Transaction, plan_id: PlanId, wave: int) -> int:
     return int(tx.execute(query).scalar_one())
 
 
+def forget_tries(tx: Transaction, plan_id: PlanId, wave: int) -> None:
+    """Let requests of a wave that have no outcome begin to count their tries anew."""
+    where = (REQUESTS.c.plan_id == plan_id) & (REQUESTS.c.wave == wave) & (REQUESTS.c.tries > 0)
+    tx.execute(update(REQUESTS).where(where, REQUESTS.c.state.in_(["pending", "trying", "retry"])).values(tries=0))
+
+
 def held_open(tx: Transaction, run_id: str) -> int:
     """Sum up what is held for shards of a run that are not over: it comes back, or is spent."""
     query = select(func.coalesce(func.sum(HOLDS.c.remaining_nanos), 0)).join_from(

@@ -86,6 +86,7 @@ async def hasten(hands: Hands, run: RunRow, command: Hasten) -> None:
         drained = drained_at(now, scene.unanswered, hands.route_rules)
         reason = _take(hands, tx, run, scene, scene.lots, drained, closed=closed)
         runs.set_run(tx, run.run_id, hastened=True, called_back=" ".join(sorted(closed)))
+        shards.forget_tries(tx, run.plan_id, run.wave)  # that we call it back is no failure of a request
         text = f"what is out of wave {run.wave + 1} is called back, {scene.unanswered} are left: {reason}"
         runs.note(tx, run.run_id, now, text, level="warning")
         for batch in shards.batches_of_run(tx, run.run_id):
