@@ -522,7 +522,7 @@ class Planning(Desk):
 
     def _check(self, plan: Plan, today: date, cap: Nanos | None, *, fresh: bool) -> None:
         if plan.blocked:
-            raise PlanChanged(plan.blocked, hint="plan again without --prices-on and with a model that is sold")
+            raise PlanChanged(plan.blocked, hint="plan again by another lane, with a model that is sold, at today's prices")
         changes = list(planning.price_changes(plan, self.catalog, today))
         if not fresh:
             changes.extend(self._input_changes(plan))
