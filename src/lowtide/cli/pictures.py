@@ -178,11 +178,13 @@ def _plan_lines(
         yield from _plan_deadline(plan)
     yield from _plan_cost(plan)
     if plan.saving:
-        price = f"{ROUTES.get(plan.route, plan.route)} price"
+        cheap = sorted({line.route for line in plan.lines if line.route != "realtime"})
+        price = f"{' and '.join(ROUTES.get(route, route) for route in cheap)} price"
         yield (
             "Saves",
             f"{show_dollars(plan.saving)} against {show_dollars(plan.realtime_likely)} in real time ({price})",
         )
+    yield from _caching(plan)
     if cap is not None and release is not None:
         yield "Cap", _cap(plan, cap, release)
     if plan.long_prompts_count:
@@ -228,6 +230,25 @@ def _answers_basis(plan: Plan) -> str:
         return OUTPUT_BASIS["learned"] if plan.basis_output == "learned" else guessed
     learned = f"learned from {counted(plan.answers_seen, 'earlier answer')}"
     return f"{learned}; those of {', '.join(plan.kinds_unknown)} {guessed}" if plan.kinds_unknown else learned
+
+
+def _caching(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Say how much of the first wave's input is shared, and what caching is expected to pay, or why nothing is cached."""
+    several = len(plan.caching) > 1
+    for line in plan.caching:
+        if not line.shared_tokens:
+            continue
+        whole = max(1, line.input_tokens)
+        shared, long = (f"{part * 100 // whole} %" for part in (line.shared_tokens, line.cacheable_tokens))
+        first = "the first wave's input" if len(plan.waves) > 1 else "the input"
+        of = f" for {line.model}" if several else ""
+        yield "Shared", f"{shared} of {first}{of} begins alike; {long} is long enough for a cache"
+        yield "", line.why
+        if line.rounds:
+            firsts = counted(line.firsts, "request goes", "requests go")
+            first_batch = counted(line.rounds, "batch", "batches")
+            most = show_dollars(Nanos(line.worst - line.none))
+            yield "", f"{firsts} first, in {first_batch} that the rest waits for; if nothing is read it costs {most} more"
 
 
 def _plan_time(plan: Plan) -> str:

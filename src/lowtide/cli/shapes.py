@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from lowtide.caching import CachingLine
 from lowtide.cli.failing import SCHEMA
 from lowtide.cli.options import iso
 from lowtide.engine import Event
@@ -53,6 +54,28 @@ def _turnaround(usual: Turnaround | None) -> Json | None:
 def problem_json(problem: Problem) -> Json:
     """Write one problem of an input."""
     return {"where": problem.where, "what": problem.what, "hint": problem.hint}
+
+
+def _caching(line: CachingLine) -> dict[str, object]:
+    """Write what the first wave shares of one model's input, and what is cached of it."""
+    amounts = {name: decimal_dollars(getattr(line, name)) for name in ("none", "everywhere", "chosen", "best", "worst")}
+    return {
+        "provider": line.provider,
+        "model": line.model,
+        "route": line.lane,
+        "requests": line.requests,
+        "input_tokens": line.input_tokens,
+        "shared_tokens": line.shared_tokens,
+        "cacheable_tokens": line.cacheable_tokens,
+        "lifetime": line.lifetime or None,
+        "breakpoints": line.breakpoints,
+        "batches_first": line.rounds,
+        "requests_first": line.firsts,
+        "hits": {"percent": line.hits_percent, "basis": line.hits_basis, "source": line.hits_source or None},
+        "input_cost": amounts,
+        "why": line.why,
+        "reasons": list(line.reasons),
+    }
 
 
 def plan_json(plan: Plan, problems: Iterable[Problem] = (), release: Rounds | None = None) -> Json:
@@ -101,6 +124,7 @@ def plan_json(plan: Plan, problems: Iterable[Problem] = (), release: Rounds | No
             "nine_in_ten_seconds": seconds(plan.ready_nine_in_ten),
             "basis": plan.ready_basis or None,
         },
+        "caching": [_caching(line) for line in plan.caching],
         "lines": [
             {
                 "route": line.route,
