@@ -122,7 +122,7 @@ def _routes(plan: Plan) -> Table:
     several = len({line.model for line in plan.lines}) > 1
     columns = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "LIKELY", "AT MOST")
     made = screen.table("ROUTE", *columns, right=(1, 2, 3, 4, 5), fold=(0,) if several else ())
-    if several:
+    if several or plan.moves_likely:
         made.padding = (0, 2, 0, 0)
     for line in sorted(plan.lines, key=lambda each: (each.provider, each.model, each.route)):
         route = ROUTES.get(line.route, line.route)
@@ -136,7 +136,7 @@ def _routes(plan: Plan) -> Table:
             show_dollars(line.cost_ceiling),
         )
     if plan.moves_likely:
-        made.add_row("what is expected to move", "", "", "", _signed(plan.moves_likely), "")
+        made.add_row("expected to move", "", "", "", _signed(plan.moves_likely), "")
     if len(plan.lines) > 1 or plan.moves_likely:
         made.add_row(
             "",
@@ -273,7 +273,7 @@ def _plan_deadline(plan: Plan) -> Iterator[tuple[str, str | Text]]:
     if plan.misses:
         yield "", Text("even real time misses it", style=screen.BAD)
     elif plan.hasten_at is not None:
-        lane = ROUTES.get(plan.hasten_to, plan.hasten_to)
+        lane = "real time" if plan.hasten_to == "realtime" else f"the {ROUTES.get(plan.hasten_to, plan.hasten_to)}"
         most = f"{show_dollars(plan.cost_ceiling)} at most in all"
         yield "", f"what is not back by {moment(plan.hasten_at, plan.created_at)} moves to {lane}: {most}"
 
