@@ -26,6 +26,7 @@ from lowtide.workload import Answers, WorkloadOptions
 from lowtide_simulator.faults import Rule
 from lowtide_simulator.world import Turnaround
 
+pytestmark = pytest.mark.no_cover  # what they cover, unit tests cover alone; measuring would cost a third more
 CLAUDE, GPT = "claude-haiku-4-5", "gpt-6.1-terra"
 CREATE = "POST /v1/messages/batches"
 OPENAI_CREATE = "POST /v1/batches"
@@ -64,7 +65,7 @@ class Errand(Life):
     reports: list[RunReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.settings = {"route": "auto", "poll_seconds_min": 60, "poll_seconds_max": 3600, **self.settings}
+        self.settings = {"route": "auto", "poll_seconds_min": 1200, "poll_seconds_max": 20_000, **self.settings}
         super().__post_init__()
         self.tree = Models(self.widths, self.models)
         tables = "".join(f"[providers.{name}]\n{text}\n" for name, text in self.limits.items())
@@ -80,7 +81,8 @@ class Errand(Life):
                 if self.plan is None:
                     now = await engine.clock.now()
                     deadline_at = None if self.within is None else now + self.within
-                    wish = Wish(route=self.route, deadline_at=deadline_at)
+                    chosen = self.route is not Route.AUTO or deadline_at is not None
+                    wish = Wish(route=self.route, deadline_at=deadline_at) if chosen else None
                     options = WorkloadOptions(model=self.models[0])
                     planned = await engine.plan(self.folder / "in.tree", options=options, wish=wish)
                     if self.cap_planned:  # planned again, knowing the cap
@@ -268,10 +270,10 @@ def times(life: Errand, *, again: bool = True) -> list[tuple[datetime, str]]:
     return life.noted()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_killed_on_the_way(seed):
     """Killed again and again, most of all while it moves: nothing is lost, nothing paid twice, the deadline is met."""
-    life = errand(STUCK, seed=seed, widths=(14, 3), crash_chance=0.02, within=timedelta(hours=5))
+    life = errand(STUCK, seed=seed, widths=(8, 3), crash_chance=0.02, within=timedelta(hours=5))
     report = life.live()
     life.judge_errand(report)
 
@@ -304,7 +306,7 @@ def test_two_providers_of_which_one_is_stuck():
 
 
 def test_two_providers_both_stuck_and_killed():
-    life = errand(STUCK, OPENAI_STUCK, widths=(20, 6), models=(CLAUDE, GPT), crash_chance=0.01, seed=5)
+    life = errand(STUCK, OPENAI_STUCK, widths=(8, 4), models=(CLAUDE, GPT), crash_chance=0.01, seed=5)
     report = life.live()
     life.judge_errand(report)
 
@@ -447,7 +449,7 @@ def test_windows_killed_in_between_and_with_lost_replies(seed):
         {**NEVER_OVER, "probability": 0.2},
         OPENAI_STUCK,
         models=(GPT,),
-        widths=(14, 4),
+        widths=(8, 4),
         seed=seed,
         crash_chance=0.01,
         within=timedelta(hours=14),

@@ -24,7 +24,7 @@ ONE_BY_ONE_MAX = 4
 NOT_FOUND_MIN = 3
 GONE_HINT = "is the key of the same workspace? If it was deleted there, cancel the run, then retry it"
 SUSPECT_SECONDS = 30
-DRAIN_POLLS = 3  # times the shortest wait, between two looks at a batch that is being canceled
+DRAIN_WAIT = timedelta(seconds=20)  # between two looks at a batch that is being canceled
 
 
 async def poll(hands: Hands, run: RunRow, command: Poll) -> None:
@@ -145,7 +145,7 @@ def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, vi
     over = state in READABLE
     patience = next_poll(hands.retry_rules, now - born, hands.clock.chance())
     if batch.cancel_asked:  # it drains, and somebody waits for what is left
-        patience = min(patience, hands.retry_rules.poll_min * DRAIN_POLLS)
+        patience = min(patience, DRAIN_WAIT)
     shards.set_batch(
         tx,
         batch_id,
