@@ -353,6 +353,7 @@ class Draft:
         costs: Costs,
         tokens_in: TokenRange,
         tokens_out: TokenRange,
+        sight: Sight = Sight.BYTES,
     ) -> None:
         """Add the requests of a later wave, whose averages alone are known: tokens and costs are an average request's.
 
@@ -370,7 +371,7 @@ class Draft:
             shares = [(True, 1), (False, requests - 1)]
         for first, count in shares:
             if count:
-                total = self._sum(wave, kind, provider, model, costs, first=first, sight=Sight.BYTES)
+                total = self._sum(wave, kind, provider, model, costs, first=first, sight=_sight(tokens_in, sight))
                 total.requests += count
                 total.input_tokens += tokens_in.likely * count
                 total.output_tokens += tokens_out.likely * count

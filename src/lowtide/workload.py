@@ -35,12 +35,22 @@ class WorkloadOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quotes:
+    """Answers of one kind that requests of a later wave quote: how many (one that two quote is two), the sum of their limits."""
+
+    kind: str
+    answers: int
+    tokens_ceiling: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaterWave:
     """What is known at plan time of a wave whose bodies do not exist yet.
 
     ``requests`` is exact. ``input_bytes_likely`` and ``input_bytes_ceiling`` bound the sum of their body bytes, children's
     texts included at the likely and at the largest length their limits allow; ``output_tokens_ceiling`` sums their
-    limits. All are totals over the wave, per kind.
+    limits. All are totals over the wave, per kind. ``quoted_bytes_likely`` is the part of the likely bytes that is quoted
+    from ``quotes``: where the lengths of such answers are known, those take its place. Both may be left empty.
     """
 
     kind: str
@@ -48,6 +58,8 @@ class LaterWave:
     input_bytes_likely: int
     input_bytes_ceiling: int
     output_tokens_ceiling: int
+    quoted_bytes_likely: int = 0
+    quotes: tuple[Quotes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 Nothing here sends or spends. What the plan showed as known holds, or the run does not begin (promise 5).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -49,7 +49,7 @@ from lowtide.store.plans import PlanRow
 from lowtide.worker.lanes import batch_requests_max, lot_routes, usual_turnarounds
 from lowtide.worker.marking import WaveTerms
 from lowtide.worker.waves import pack_scope, scope_of
-from lowtide.workload import LaterWave, Reading, Workload, WorkloadOptions
+from lowtide.workload import LaterWave, Quotes, Reading, Workload, WorkloadOptions
 
 UNSEALED_AFTER = timedelta(hours=1)
 CALL_SECONDS = 30  # that one real-time call is taken to last
@@ -409,9 +409,12 @@ class Planning(Desk):
         codec = self.codecs[provider]
         count = max(line.requests, 1)
         assert found is not None, "the first wave knew this model"
-        each_in = likely_tokens(line.input_bytes_likely // count, tokenizer=found.tokenizer)
+        own_bytes = line.input_bytes_likely - (line.quoted_bytes_likely if line.quotes else 0)
+        each_in = likely_tokens(own_bytes // count, tokenizer=found.tokenizer)
+        quoted = _quoted_tokens(scales.learned, line.quotes, model)
         most_in, most_out = -(-line.input_bytes_ceiling // count), -(-line.output_tokens_ceiling // count)
         most_in = min(most_in, found.largest_context_tokens)
+        each_in = min(each_in + quoted.likely // count, most_in)
         facts = codec.read_body(
             codec.encode(
                 model=model,
@@ -421,7 +424,9 @@ class Planning(Desk):
             codec.neutral_endpoint,
         )
         assert isinstance(facts, BodyFacts), "our own body reads"
-        tokens_in = TokenRange(floor=each_in * FLOOR_PERCENT // 100, likely=each_in, ceiling=most_in, basis=Basis.LOCAL)
+        # Nothing is known of what quotes answers of an unknown length: it goes from floor to ceiling, as they do.
+        floor = (each_in - quoted.likely // count) * FLOOR_PERCENT // 100
+        tokens_in = TokenRange(floor=floor, likely=each_in, ceiling=most_in, basis=quoted.basis)
         tokens_out = estimate_output(max(1, most_out), scales.learned.get((line.kind, model)))
         draft.add_later(
             wave=wave,
@@ -607,6 +612,16 @@ def _said(options: WorkloadOptions) -> dict[str, str]:
         "option.strict": "true" if options.strict else "",
         "option.max_output_tokens": "" if options.max_output_tokens is None else str(options.max_output_tokens),
     }
+
+
+def _quoted_tokens(learned: Learned, quotes: Iterable[Quotes], model: str) -> TokenRange:
+    """Say how many tokens the answers that a later wave quotes have together, and whether that is known."""
+    likely, basis = 0, Basis.LOCAL
+    for each in quotes:
+        one = estimate_output(max(1, -(-each.tokens_ceiling // each.answers)), learned.get((each.kind, model)))
+        likely += one.likely * each.answers
+        basis = Basis.LIMIT if one.basis is Basis.LIMIT else basis
+    return TokenRange(floor=0, likely=likely, ceiling=sum(each.tokens_ceiling for each in quotes), basis=basis)
 
 
 def _histories(seen: history.RequestsSeen, *, same_run: bool) -> Learned:

@@ -9,13 +9,13 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from lowtide.errors import Problem
 from lowtide.request import Neutral, Request, RequestKey
-from lowtide.workload import Answer, Answers, Delivery, Document, LaterWave, Scope, WorkloadOptions
+from lowtide.workload import Answer, Answers, Delivery, Document, LaterWave, Quotes, Scope, WorkloadOptions
 from lowtide.workloads.bpmn.delivery import write_document, write_indexes
 from lowtide.workloads.bpmn.frozen import Frame, Frozen, frame_of, freeze, name_keys
 from lowtide.workloads.bpmn.hierarchy import Forest, follow_calls, plan_waves
@@ -299,6 +299,8 @@ class _Sum:
     input_bytes_likely: int = 0
     input_bytes_ceiling: int = 0
     output_tokens_ceiling: int = 0
+    quoted_bytes_likely: int = 0
+    quotes: dict[str, list[int]] = field(default_factory=dict)  # answers and the sum of their limits, by kind
 
 
 class _Totals:
@@ -319,6 +321,12 @@ class _Totals:
         total.input_bytes_likely += around + draft.bytes_likely
         total.input_bytes_ceiling += around + draft.bytes_ceiling
         total.output_tokens_ceiling += kind.max_output_tokens
+        total.quoted_bytes_likely += draft.quoted_bytes_likely
+        for mark in draft.marks:
+            quoted = draft.quoted[mark]
+            counts = total.quotes.setdefault(quoted.slug, [0, 0])
+            counts[0] += 1
+            counts[1] += quoted.max_output_tokens
 
     def rows(self) -> tuple[LaterWave, ...]:
         return tuple(
@@ -328,6 +336,11 @@ class _Totals:
                 input_bytes_likely=total.input_bytes_likely,
                 input_bytes_ceiling=total.input_bytes_ceiling,
                 output_tokens_ceiling=total.output_tokens_ceiling,
+                quoted_bytes_likely=total.quoted_bytes_likely,
+                quotes=tuple(
+                    Quotes(kind=quoted, answers=answers, tokens_ceiling=limits)
+                    for quoted, (answers, limits) in total.quotes.items()
+                ),
             )
             for kind, total in self._sums.items()
         )

@@ -164,6 +164,7 @@ class Frame:
                             kind=self.views.kind(child),
                             document=self.words.title_of(other.slug),
                             max_output_tokens=other.max_output_tokens,
+                            slug=other.slug,
                         )
                     )
         return quoted

@@ -61,6 +61,7 @@ class Quoted:
     kind: str
     document: str
     max_output_tokens: int
+    slug: str = ""
 
     @property
     def bytes_ceiling(self) -> int:
@@ -94,10 +95,14 @@ class Draft:
         return self.bytes_fixed + min(quoted, self.quoted_bytes_max)
 
     @property
+    def quoted_bytes_likely(self) -> int:
+        """Bytes that are likely quoted."""
+        return min(sum(self.quoted[number].bytes_likely for number in self.marks), self.quoted_bytes_max)
+
+    @property
     def bytes_likely(self) -> int:
         """Bytes that the filled prompt will likely have."""
-        quoted = sum(self.quoted[number].bytes_likely for number in self.marks)
-        return self.bytes_fixed + min(quoted, self.quoted_bytes_max)
+        return self.bytes_fixed + self.quoted_bytes_likely
 
 
 class Prompts:
