@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -153,6 +154,53 @@ def test_a_limit_that_changes_is_followed(limit: int, least: int, most: int) -> 
     assert least <= burst(subject, NOW + seconds(120)) <= most
 
 
+@pytest.mark.parametrize(("refilled_in", "holds"), [(1, 121), (20, 311), (58, 600), (-5, 111)])
+def test_how_much_a_bucket_holds_is_read_from_when_it_is_whole_again(refilled_in: int, holds: int) -> None:
+    subject = pacer(requests=600)
+    subject.started(CALL, NOW)
+    subject.finished(CALL, USED, said(Measure.REQUESTS, 100, reset_at=NOW + seconds(refilled_in)), NOW)
+    assert waits(subject, NOW + seconds(300)) == 0
+    assert left(subject, Measure.REQUESTS) == holds
+    assert burst(subject, NOW + seconds(300)) == min(100, holds // 2)
+
+
+def test_an_empty_bucket_does_not_say_what_it_holds() -> None:
+    subject = pacer(requests=600)
+    subject.started(CALL, NOW)
+    subject.finished(CALL, USED, said(Measure.REQUESTS, 100, reset_at=NOW + seconds(1)), NOW)
+    subject.started(CALL, NOW)
+    subject.finished(CALL, USED, said(Measure.REQUESTS, 0, reset_at=NOW + seconds(50)), NOW)
+    waits(subject, NOW + seconds(300))
+    assert left(subject, Measure.REQUESTS) == 121
+
+
+def small_bucket() -> Pacer:
+    """A limit of 600 whose bucket holds 101, taken for 121."""
+    subject = pacer(requests=600)
+    for number in range(6):
+        now = NOW + seconds(6 * number)
+        waits(subject, now)
+        subject.started(CALL, now)
+        subject.finished(CALL, USED, said(Measure.REQUESTS, 100, reset_at=now + seconds(1)), now)
+    return subject
+
+
+def test_a_small_bucket_that_is_full_is_not_taken_for_one_that_others_drain() -> None:
+    limit = small_bucket()._limits[Measure.REQUESTS]
+    assert limit.capacity == 121
+    assert limit.drain == 0
+    assert limit.cushion == 30
+    limit.flow(limit.at + 60_000_000)
+    assert limit._pace_rate(300) == 600, "and while it is full, others do not matter"
+
+
+def test_the_cushion_of_a_small_bucket_is_a_quarter_of_it() -> None:
+    subject = pacer(requests=600)
+    subject.started(CALL, NOW)
+    subject.finished(CALL, USED, said(Measure.REQUESTS, 10, reset_at=NOW), NOW)
+    assert subject._limits[Measure.REQUESTS].cushion == 5
+
+
 # ---------------------------------------------------------------- what counts
 
 
@@ -176,6 +224,17 @@ def test_estimates_are_corrected_by_what_answers_counted() -> None:
     double = burst(learned(rules, Usage(input_tokens=2_000, output_tokens=1)), LONG_AFTER)
     assert exact == pytest.approx(100, abs=3)
     assert double == pytest.approx(50, abs=3)
+
+
+def test_the_first_short_answers_are_not_taken_for_all() -> None:
+    subject = pacer(output_tokens=600_000)
+    long = Weight(input_tokens=1, output_tokens=1_000)
+    subject.started(long, NOW)
+    subject.started(long, NOW)
+    subject.finished(long, Usage(input_tokens=1, output_tokens=10), (), NOW + seconds(1))
+    subject.started(long, NOW + seconds(1))
+    held = subject._limits[Measure.OUTPUT_TOKENS].held - 1_000
+    assert 800 < held < 900
 
 
 def test_cache_reads_are_not_counted_unless_the_provider_does() -> None:
@@ -311,6 +370,20 @@ def test_output_that_is_still_being_written_is_left_room_for() -> None:
     assert waits(few, NOW + seconds(2), call) == 0
 
 
+def test_where_others_take_a_part_what_is_out_may_not_pass_what_is_refilled_meanwhile() -> None:
+    subject = pacer(output_tokens=60_000)
+    call = Weight(input_tokens=1, output_tokens=1_000)
+    idle(subject, NOW, 60_000, Measure.OUTPUT_TOKENS, 60_000)
+    now = NOW + seconds(60)
+    assert burst(subject, now, call, most=20) == 20
+    limit = subject._limits[Measure.OUTPUT_TOKENS]
+    limit.lower(20_000)
+    assert waits(subject, now, call) == 0
+    limit.drain = 30_000
+    limit.quiet_at = limit.at + 10_000_000
+    assert waits(subject, now, call) > 5
+
+
 def test_estimates_that_stray_need_more_room() -> None:
     steady, straying = pacer(input_tokens=60_000), pacer(input_tokens=60_000)
     for number in range(100):
@@ -372,6 +445,31 @@ def test_what_others_took_is_forgotten_when_nothing_is_heard_any_more() -> None:
     end_all(subject, now + seconds(4))
     assert burst(subject, now + seconds(90)) == 100
     assert learned.drain == 0
+
+
+def learned_drain(remaining: int, reset_at: datetime | None = None, tries: int = 8) -> list[int]:
+    """What is believed of others while each of so many headers, six seconds apart, says the same."""
+    subject, now, _ = drained(8, until=150)
+    limit, seen = subject._limits[Measure.REQUESTS], []
+    for _ in range(tries):
+        now += seconds(6)
+        waits(subject, now)
+        subject.started(CALL, now)
+        believed = remaining if remaining >= 0 else limit.level // 60_000_000
+        subject.finished(CALL, USED, said(Measure.REQUESTS, int(believed), reset_at=reset_at), now)
+        seen.append(limit.drain)
+    return seen
+
+
+def test_a_full_bucket_shows_that_others_have_stopped() -> None:
+    assert learned_drain(599)[-1] < 10
+
+
+def test_what_others_took_is_tried_again_bit_by_bit_where_headers_bring_no_news() -> None:
+    learned = learned_drain(-1)
+    steps = [before - after for before, after in pairwise(learned) if after]
+    assert steps
+    assert set(steps[1:]) == {600 // 16}
 
 
 def test_while_plenty_remains_it_is_used_whatever_others_take() -> None:
@@ -493,6 +591,17 @@ def test_a_refusal_without_a_time_pauses_doubling_with_jitter() -> None:
     subject.started(CALL, now + seconds(30))
     subject.refused(CALL, None, now + seconds(30), 0.999)
     assert waits(subject, now + seconds(30)) == pytest.approx(0.5, abs=0.01), "an answer begins it anew"
+
+
+def test_a_late_refusal_after_an_answer_pauses_as_the_first_one() -> None:
+    subject = pacer()
+    burst(subject, NOW)
+    subject.refused(CALL, None, NOW, 0.0)
+    fresh = Weight(input_tokens=1, output_tokens=1)
+    subject.started(fresh, NOW + seconds(5))
+    subject.finished(fresh, USED, (), NOW + seconds(6))
+    subject.refused(CALL, None, NOW + seconds(7), 0.0)
+    assert waits(subject, NOW + seconds(7)) == 1
 
 
 def test_refusals_of_calls_that_were_out_together_count_once() -> None:
