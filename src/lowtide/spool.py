@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from lowtide import points
-from lowtide.caching import Marking, Marks, Tally, Terms, judge
+from lowtide.caching import Mark, Marking, Marks, Tally, Terms, judge
 from lowtide.catalog import Catalog, Lane, Model, TokenizerFamily
 from lowtide.errors import PriceUnknown, Problem
 from lowtide.estimate import Counter, Sight, TokenRange, estimate_input, estimate_output, text_tokens
@@ -86,9 +86,7 @@ class Scales:
             params, endpoint = request.body.params, request.body.endpoint
         else:
             mark = self.marks.of(request.body, kind=request.kind, provider=provider, model=request.model)
-            params = codec.encode(
-                model=request.model, body=request.body, cache=mark.lifetime, cache_at=mark.places
-            )
+            params = codec.encode(model=request.model, body=request.body, cache=mark.lifetime, cache_at=mark.places)
             endpoint = codec.neutral_endpoint
         facts = codec.read_body(params, endpoint)
         if isinstance(facts, tuple):
@@ -106,7 +104,7 @@ class Scales:
             return (Problem(where=where, what=what, hint="divide the request or take a model with a larger context"),)
         tokens_out = estimate_output(facts.max_output_tokens, self.learned.get((request.kind, facts.model)))
         try:
-            costs = self.costs(codec, facts, tokens_in, tokens_out)
+            costs = self.costs(codec, facts, tokens_in, tokens_out, written_max=_written_max(request, facts, mark))
         except PriceUnknown as error:
             return (Problem(where=where, what=error.message, hint=error.hint),)
         one_model = codec.batch_limits is None or codec.batch_limits.one_model
@@ -176,15 +174,26 @@ class Scales:
             found = self._sellers[model] = sellers[0] if sellers else next(iter(self.codecs))
         return found
 
-    def costs(self, codec: Codec, facts: BodyFacts, tokens_in: TokenRange, tokens_out: TokenRange) -> Costs:
-        """Price one request on every lane it may be bought on. Raises: PriceUnknown."""
+    def costs(
+        self,
+        codec: Codec,
+        facts: BodyFacts,
+        tokens_in: TokenRange,
+        tokens_out: TokenRange,
+        *,
+        written_max: int | None = None,
+    ) -> Costs:
+        """Price one request on every lane it may be bought on. Raises: PriceUnknown.
+
+        ``written_max`` is how many of its tokens may be written into a cache, ``None`` for any.
+        """
         batch = None
         if codec.batch_limits is not None and self._model(codec.provider, facts.model).batch:  # type: ignore[union-attr]
-            batch = self._cost(codec.provider, facts, Lane.BATCH, tokens_in, tokens_out)
-        realtime = self._cost(codec.provider, facts, facts.lane, tokens_in, tokens_out)
+            batch = self._cost(codec.provider, facts, Lane.BATCH, tokens_in, tokens_out, written_max)
+        realtime = self._cost(codec.provider, facts, facts.lane, tokens_in, tokens_out, written_max)
         if facts.dearest_lane is not facts.lane:
             try:
-                most = self._cost(codec.provider, facts, facts.dearest_lane, tokens_in, tokens_out)
+                most = self._cost(codec.provider, facts, facts.dearest_lane, tokens_in, tokens_out, written_max)
             except PriceUnknown:  # a lane that is not sold for this model: nobody is served on it
                 most = realtime
             if most.ceiling > realtime.ceiling:
@@ -193,20 +202,33 @@ class Scales:
         if facts.windows:
             for lane in codec.windows:
                 try:
-                    windows[lane] = self._cost(codec.provider, facts, lane, tokens_in, tokens_out)
+                    windows[lane] = self._cost(codec.provider, facts, lane, tokens_in, tokens_out, written_max)
                 except PriceUnknown:
                     continue  # not sold for this model
         return Costs(realtime=realtime, batch=batch, windows=windows)
 
     def _cost(
-        self, provider: str, facts: BodyFacts, lane: Lane, tokens_in: TokenRange, tokens_out: TokenRange
+        self,
+        provider: str,
+        facts: BodyFacts,
+        lane: Lane,
+        tokens_in: TokenRange,
+        tokens_out: TokenRange,
+        written_max: int | None,
     ) -> Cost:
         sheet = self.catalog.sheet(provider, facts.model, lane, self.day)
         floor = sheet.likely_nanos(tokens_in.floor, tokens_out.floor)
         likely = sheet.likely_nanos(tokens_in.likely, tokens_out.likely)
-        write, us_only = facts.dearest_write, facts.us_only
-        ceiling = sheet.ceiling_nanos(tokens_in.ceiling, tokens_out.ceiling, dearest_write=write, us_only=us_only)
-        prompt = sheet.ceiling_nanos(tokens_in.ceiling, 0, dearest_write=write, us_only=us_only)
+        write, us_only, extra = facts.dearest_write, facts.us_only, 0
+        if write and written_max is not None and not sheet.thresholds:
+            # What stands after the last breakpoint is never written: only the rest may cost more than plain input.
+            most = min(written_max, tokens_in.ceiling)
+            dear, plain = (sheet.ceiling_nanos(most, 0, dearest_write=each, us_only=us_only) for each in (write, ""))
+            write, extra = "", max(0, dear - plain) + 1
+        prompt = sheet.ceiling_nanos(tokens_in.ceiling, 0, dearest_write=write, us_only=us_only) + extra
+        ceiling = (
+            sheet.ceiling_nanos(tokens_in.ceiling, tokens_out.ceiling, dearest_write=write, us_only=us_only) + extra
+        )
         # The answer's share is what is left without the prompt's: its price may hang on the prompt's length.
         return Cost(
             floor=floor,
@@ -222,6 +244,15 @@ class Scales:
         if key not in self._models:
             self._models[key] = self.catalog.model(provider, name)
         return self._models[key]
+
+
+def _written_max(request: Request, facts: BodyFacts, mark: Mark | None) -> int | None:
+    """Bound what a body of ours may write into a cache: a token has a byte, and none comes after the last breakpoint."""
+    if mark is None or not mark.places or not isinstance(request.body, Neutral):
+        return None
+    texts = [text for text in (request.body.system, *request.body.shared) if text]
+    after = (*texts[mark.places[-1] + 1 :], request.body.text)
+    return facts.content_bytes - sum(len(text.encode()) for text in after)
 
 
 class Listener(Protocol):

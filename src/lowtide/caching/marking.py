@@ -110,11 +110,6 @@ class Marks:
         places = found.marks[prefix]
         return Mark(lifetime=found.judgement.lifetime if places else "", places=places, prefix=prefix)
 
-    def lifetime(self, provider: str, model: str) -> str:
-        """Give the lifetime of a model's breakpoints, empty for none."""
-        found = self.judged.get((provider, model))
-        return "" if found is None else found.judgement.lifetime
-
     def turn(self, mark: Mark | None, *, kind: str, provider: str, model: str) -> int:
         """Give the turn in which a request that was taken goes out: 0 is the first. Asked once for each, in order.
 

@@ -418,8 +418,7 @@ class Planning(Desk):
         facts = codec.read_body(
             codec.encode(
                 model=model,
-                body=Neutral(system="?", text="?", max_output_tokens=max(1, most_out)),
-                cache=scales.marks.lifetime(provider, model),  # it may be marked as the first wave is
+                body=Neutral(text="?", max_output_tokens=max(1, most_out)),
             ),
             codec.neutral_endpoint,
         )

@@ -12,12 +12,14 @@ import msgspec
 
 from lowtide import plan as planning
 from lowtide import points
+from lowtide.caching import Marks
+from lowtide.catalog import Lane
 from lowtide.dispatch import MakeWave, PlanId
 from lowtide.errors import NotFound
 from lowtide.providers import Codec, kept_answer
 from lowtide.request import Request, RequestKey
 from lowtide.routing import Route
-from lowtide.spool import Scales, seal, spool
+from lowtide.spool import Scales, Spooled, Weighed, seal, spool
 from lowtide.store import Store, answers, plans, runs
 from lowtide.store.runs import RunRow
 from lowtide.worker.hands import Hands, pause
@@ -114,6 +116,12 @@ def _mark(
             runs.note(tx, run.run_id, now, f"wave {wave + 1}, {line.model}: {line.why}")
 
 
+def _over_the_plan(row: plans.PlanRow, wave: int, most: Mapping[str, int]) -> bool:
+    """Say whether a wave can cost more than the plan said of it."""
+    line = next(line for line in planning.decode(row.figures).waves if line.wave == wave)
+    return any(most[lane] > ceiling for lane, (_, ceiling) in line.lanes.items() if lane in most)
+
+
 async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
     """Make a later wave and seal it."""
     now = await hands.clock.now()
@@ -134,21 +142,43 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
             if found is None or found.text is None:
                 yield key
 
-    asked = scope_of(plan_row).facts.get("option.provider", "")
+    scope = scope_of(plan_row)
+    asked = scope.facts.get("option.provider", "")
     scales = Scales(hands.codecs, hands.catalog, now.date(), asked=asked)
-    _mark(hands, run, plan_row, command.wave, scales, workload.next_wave(scope_of(plan_row), command.wave, stored), now)
-    made = spool(
-        hands.store,
-        scales,
-        workload.next_wave(scope_of(plan_row), command.wave, stored),
-        plan_id=run.plan_id,
-        wave=command.wave,
-        first_seq=first_seq,
-        writer=hands.worker,
-        now=now,
-        gaps=gaps,
-        lots=lots,
-    )
+    _mark(hands, run, plan_row, command.wave, scales, workload.next_wave(scope, command.wave, stored), now)
+
+    def spooled() -> tuple[Spooled, dict[str, int]]:
+        """Write the wave; give the sums of what its requests can cost at most, by lane."""
+        most = {Lane.BATCH.value: 0, Lane.REALTIME.value: 0}
+
+        def listen(weighed: Weighed) -> None:
+            most[Lane.BATCH.value] += weighed.costs.cheapest.ceiling
+            most[Lane.REALTIME.value] += weighed.costs.dearest_ceiling
+
+        made = spool(
+            hands.store,
+            scales,
+            workload.next_wave(scope, command.wave, stored),
+            plan_id=run.plan_id,
+            wave=command.wave,
+            first_seq=first_seq,
+            writer=hands.worker,
+            now=now,
+            gaps=gaps,
+            listener=listen,
+            lots=lots,
+        )
+        return made, most
+
+    made, most = spooled()
+    if scales.marks.judged and _over_the_plan(plan_row, command.wave, most):
+        # Promise 5: a breakpoint makes the most that a request can cost higher, and the plan did not count on these.
+        scales.marks = Marks()
+        with hands.store.write() as tx:
+            plans.drop_wave(tx, run.plan_id, command.wave)
+            text = f"wave {command.wave + 1}: nothing is cached, for the most it can cost would pass the plan's"
+            runs.note(tx, run.run_id, now, text)
+        made, most = spooled()
     with hands.store.write() as tx:
         if made.problems:
             reason = f"wave {command.wave + 1} cannot be made: {made.problems[0]}"
