@@ -14,9 +14,12 @@ Each limit of a minute is followed in two levels, both refilled continuously:
 Output that counts when it is written (Anthropic) is taken from ``pace`` when the call starts and from ``level`` when it
 ends: holding it back in both would stop us below the limit wherever an answer takes as long as a minute's refill.
 
+What remains and when it is whole again say together how much a provider's bucket holds; bursts and cushion keep to that.
+
 A reply's header was written somewhere between the call's start and its end. Both readings are kept, and only what is
 outside both of them is news. News that keep coming in one direction are somebody else's use: it is learned as a rate,
-taken off the refill, and given back when it stops.
+taken off the refill, and given back when it stops. Against a program that repeats refused calls at once nothing polite
+helps: it gets what there is, and we try a few times a minute.
 """
 
 from collections import deque
@@ -43,9 +46,7 @@ class OutputCounted(StrEnum):
     """When output counts."""
 
     WRITTEN = "written"  # as many tokens as were written, when they are (Anthropic since 2026)
-    LIMIT = (
-        "limit"  # the output limit when the call starts, for good; in TOKENS the larger of it and the input (OpenAI)
-    )
+    LIMIT = "limit"  # the output limit, at the start and for good; in TOKENS the larger of it and the input (OpenAI)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
