@@ -205,7 +205,7 @@ def finished() -> Iterator[Desk]:
         patch.setattr("lowtide.clock.Chance.chance", lambda self: 0.5)
         address = start("--results-delay", "600")
         made = Desk(path, {"LOWTIDE_SIMULATOR": address, "LOWTIDE_STORE": "store", "LOWTIDE_POLL_SECONDS_MIN": "60"})
-        assert made("run", made.requests(4), "--yes", "-q").code == 0
+        assert made("run", made.requests(4), "--route", "batch", "--yes", "-q").code == 0
         yield made
     shutil.rmtree(path, ignore_errors=True)
 

@@ -96,7 +96,7 @@ def test_the_table_of_costs_is_the_catalogs() -> None:
     catalog = load_catalog(read_settings({}, {}, ROOT))
     each = {
         lane: catalog.sheet("anthropic", "claude-sonnet-4-5", lane, date(2025, 12, 22)).likely_nanos(50_000, 3_000)
-        for lane in Lane
+        for lane in (Lane.REALTIME, Lane.BATCH)
     }
     for nodes in (100, 300, 1_000):
         realtime, batch = each[Lane.REALTIME] * nodes, each[Lane.BATCH] * nodes

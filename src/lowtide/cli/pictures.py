@@ -459,11 +459,11 @@ def _larger_limit(report: RunReport) -> str:
     """Say how an answer that was cut would get more room."""
     match report.workload:
         case "table":
-            return "for whole ones plan again with a larger --max-output-tokens"
+            return "to have them whole, plan again with a larger --max-output-tokens"
         case "bpmn":
-            return "for whole ones plan again with a larger max_output_tokens in their templates"
+            return "to have them whole, plan again with a larger max_output_tokens in their templates"
         case _:
-            return "for whole ones plan again with a larger max_tokens in their lines"
+            return "to have them whole, plan again with a larger max_tokens in their lines"
 
 
 def _lost_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
