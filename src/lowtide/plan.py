@@ -126,7 +126,8 @@ class Plan:
 
     ``kinds_unknown`` have too few earlier answers: what theirs will cost goes from its floor to its ceiling in the range.
     ``answers_seen`` is how many earlier answers the others rest on. ``pilot`` is the plan of a pilot that was made for this
-    one, empty for none: ``reused`` answers of it are taken over, and cost nothing here.
+    one, empty for none: ``reused`` answers of it are taken over, and cost nothing here. A pilot's own plan names the plan
+    that it is a sample of, ``sample_of``.
     """
 
     plan_id: str
@@ -174,6 +175,7 @@ class Plan:
     answers_seen: int = 0
     pilot: str = ""
     reused: int = 0
+    sample_of: str = ""
     digest: str = ""
 
     @property
@@ -551,6 +553,7 @@ class Draft:
             answers_seen=self.answers_seen(learned),
             pilot=head.pilot,
             reused=sum(self.reused.values()),
+            sample_of=head.sample_of,
         )
         return replace(made, digest=digest(made))
 
@@ -746,6 +749,7 @@ class Head:
     caching: tuple[CachingLine, ...] = ()
     blocked: str = ""
     pilot: str = ""
+    sample_of: str = ""
 
 
 def digest(plan: Plan) -> str:

@@ -64,6 +64,7 @@ def test_a_pilot_teaches_and_its_answers_are_used() -> None:
     assert [line.route for line in sample.lines] == ["realtime"]
     assert (pilot.state, len(sample.waves)) == ("done", 1)
     assert sample.title.startswith("pilot of ")
+    assert (sample.sample_of, plan.sample_of) == (found["first"].plan_id, "")
     # The plan learned from it: a range that is not floor to ceiling, kinds that were not piloted named.
     assert (plan.reused, plan.requests) == (8, found["first"].requests)
     assert (plan.kinds_unknown, plan.answers_seen) == (("kind1",), 8)

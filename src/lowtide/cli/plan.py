@@ -266,7 +266,8 @@ async def _last_plan(engine: Engine, where: str) -> Plan | None:
     found += [
         engine.find_plan(report.plan_id) for report in await engine.run_reports(limit=200) if report.source == where
     ]
-    return max(found, key=lambda each: each.created_at, default=None)
+    whole = (each for each in found if not each.sample_of)  # a pilot's plan is of a few requests
+    return max(whole, key=lambda each: each.created_at, default=None)
 
 
 def _differences(before: Plan, now: Plan) -> tuple[str, ...]:

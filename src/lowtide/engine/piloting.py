@@ -78,6 +78,7 @@ class Piloting(Planning):
             skip_problems=False,
             wish=Wish(route=Route.REALTIME),
             cap=None,
+            sample_of=plan_id,
         )
         new = replace(row, plan_id=PlanId(f"p_{self.clock.new_id(7)}"), digest="", figures=b"", created_at=now)
         made = await self.keep_plan(self.workloads[plan.workload], sample, new, asked, marked=False)

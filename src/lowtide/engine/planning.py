@@ -68,6 +68,7 @@ class Asked:
     pilot: str = ""
     count: bool = False
     calls_max: int = CALLS_MAX
+    sample_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,6 +368,7 @@ class Planning(Desk):
             caching=marks.lines,
             blocked=blocked,
             pilot=asked.pilot,
+            sample_of=asked.sample_of,
         )
         return draft.plan(
             head,
