@@ -3,7 +3,7 @@
 Nothing here sends or spends. What the plan showed as known holds, or the run does not begin (promise 5).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -169,7 +169,7 @@ class Planning(Desk):
         bought = pilots.bought(self.store, PlanId(asked.pilot)) if asked.pilot else {}
         counter = None if self.settings.tokens == "local" else installed_counter()
         scales = Scales(self.codecs, self.catalog, day, past.learned, counter, options.provider)
-        self._mark(scales, chosen.read(Path(row.source), options), asked, lane)
+        self._mark(scales, chosen.read(Path(row.source), options), asked, lane, bought)
         draft = Draft(
             catalog=self.catalog,
             day=day,
@@ -265,8 +265,10 @@ class Planning(Desk):
             plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
 
-    def _mark(self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None) -> None:
-        """Read the input once before it is spooled, and judge what its requests share."""
+    def _mark(
+        self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None, bought: Collection[str]
+    ) -> None:
+        """Read the input once before it is spooled, and judge what its requests share, but for those a pilot bought."""
         if lane is None or self.settings.caching == "off":
             return
         # With a deadline nothing waits for a first batch.
@@ -282,7 +284,7 @@ class Planning(Desk):
             delay=self.settings.retry_rules().poll_max,
             in_flight=self.settings.in_flight_max,
         )
-        scales.mark(reading.requests(), terms.of)
+        scales.mark(reading.requests(), terms.of, apart=bought)
 
     def _past(self, row: PlanRow, pilot: str) -> Past:
         """Look up what earlier runs teach: of any folder for documents, else of this very input.
