@@ -27,9 +27,7 @@ NOTE = "<!-- Made by tools/generate.py from the code: change it there. -->\n\n"
 MADE = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 State = TypeVar("State", bound=StrEnum)
 Event = TypeVar("Event", bound=StrEnum)
-CALL_STATES: list[attempt.AttemptState] = [
-    state for state in attempt.AttemptState if state is not attempt.AttemptState.OUT
-]
+END = "[*]"  # where a table leads to no state any more
 PLAIN = {  # words whose members carry no comment, because they say it themselves
     "validating": "at the provider, being looked at",
     "queued": "at the provider, waiting",
@@ -69,18 +67,24 @@ def comments(path: Path, name: str) -> dict[str, str]:
 # states
 
 
-def in_order(table: Mapping[tuple[State, Event], State]) -> list[tuple[tuple[State, Event], State]]:
+def in_order(table: Mapping[tuple[State, Event], State | None]) -> list[tuple[tuple[State, Event], State | None]]:
     """Sort a table by the order in which states and events are written; tables are partly made from sets."""
-    states = list(type(next(iter(table.values()))))
+    states = list(type(next(iter(table))[0]))
     events = list(type(next(iter(table))[1]))
     return sorted(table.items(), key=lambda row: (events.index(row[0][1]), states.index(row[0][0])))
 
 
-def groups(table: Mapping[tuple[State, Event], State], states: list[State]) -> dict[State, str]:
+def groups(table: Mapping[tuple[State, Event], State | None], states: list[State]) -> dict[State, str]:
     """Put states together from which the same events lead to the same states; gives each state's group by name."""
     ways: dict[tuple[tuple[str, str], ...], list[State]] = defaultdict(list)
     for state in states:
-        out = tuple(sorted((event.value, end.value) for (start, event), end in table.items() if start is state))
+        out = tuple(
+            sorted(
+                (event.value, END if end is None else end.value)
+                for (start, event), end in table.items()
+                if start is state
+            )
+        )
         ways[out].append(state)
     named: dict[State, str] = {}
     for out, members in ways.items():
@@ -89,14 +93,15 @@ def groups(table: Mapping[tuple[State, Event], State], states: list[State]) -> d
     return named
 
 
-def diagram(table: Mapping[tuple[State, Event], State], states: list[State]) -> str:
+def diagram(table: Mapping[tuple[State, Event], State | None], states: list[State]) -> str:
     """Draw a table of transitions. States with the same ways out are one box; events between two boxes one arrow."""
     box = groups(table, states)
     arrows: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (start, event), end in in_order(table):
         label = event.value.replace("_", " ")
-        if label not in arrows[box[start], box[end]]:
-            arrows[box[start], box[end]].append(label)
+        into = END if end is None else box[end]
+        if label not in arrows[box[start], into]:
+            arrows[box[start], into].append(label)
     titles = {name: ", ".join(state.value for state in states if box[state] == name) for name in box.values()}
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {box[states[0]]}"]
     lines += [f'    state "{title}" as {name}' for name, title in titles.items() if title != name]
@@ -112,14 +117,12 @@ def _short(labels: list[str]) -> str:
     return ", ".join(([f"found {', '.join(found)}"] if found else []) + rest)
 
 
-def transitions(table: Mapping[tuple[State, Event], State]) -> str:
+def transitions(table: Mapping[tuple[State, Event], State | None]) -> str:
     """List every row of a table of transitions."""
     ends: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (start, event), end in in_order(table):
-        ends[event.value, end.value].append(start.value)
-    lines = [
-        [", ".join(f"`{start}`" for start in starts), f"`{event}`", f"`{end}`"] for (event, end), starts in ends.items()
-    ]
+        ends[event.value, "over" if end is None else f"`{end.value}`"].append(start.value)
+    lines = [[", ".join(f"`{start}`" for start in starts), f"`{event}`", end] for (event, end), starts in ends.items()]
     return rows(["in state", "meets", "becomes"], lines)
 
 
@@ -145,9 +148,12 @@ def states_page() -> str:
         + transitions(batch.TRANSITIONS)
         + "\nWhy a batch row is there:\n\n"
         + meanings(SOURCE / "dispatch.py", dispatch.Role)
-        + "\n## Attempts\n\nThe states of a shard. A shard that becomes a batch is `out`, and its batch tells the rest; a"
-        " request tried in real time walks through the table.\n\n"
-        + diagram(attempt.TRANSITIONS, CALL_STATES)
+        + "\n## Shards\n\nA shard becomes a batch, which tells the rest, or a block of calls.\n\n"
+        + meanings(SOURCE / "attempt.py", attempt.AttemptState)
+        + "\n## Calls\n\nA call in real time or into a background window is kept only while its outcome is not known.\n\n"
+        + meanings(SOURCE / "attempt.py", attempt.CallState)
+        + "\n"
+        + diagram(attempt.TRANSITIONS, list(attempt.CallState))
         + "\n"
         + transitions(attempt.TRANSITIONS)
         + "\n## Runs\n\n"
@@ -247,7 +253,7 @@ def point_rows() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "house": house,
     "batch-states": lambda: diagram(batch.TRANSITIONS, list(batch.BatchState)),
-    "attempt-states": lambda: diagram(attempt.TRANSITIONS, CALL_STATES),
+    "attempt-states": lambda: diagram(attempt.TRANSITIONS, list(attempt.CallState)),
     "points": point_rows,
 }
 
