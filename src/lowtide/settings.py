@@ -271,12 +271,28 @@ def credential(settings: Settings, provider: ProviderSettings, environment: Mapp
         return "sk-simulated"
     if not provider.api_key:
         return ""
-    kind, _, where = provider.api_key.partition(":")
+    shown = {"anthropic": "Anthropic", "openai": "OpenAI"}.get(provider.name, provider.name)
+    return read_secret(
+        provider.api_key,
+        environment,
+        what=f"key for {shown}",
+        elsewhere="point at a file or keyring with LOWTIDE_API_KEY=file:PATH",
+        where_said="see api_key in: lowtide config show --origin",
+    )
+
+
+def read_secret(reference: str, environment: Mapping[str, str], *, what: str, elsewhere: str, where_said: str) -> str:
+    """Read what a reference points at: ``env:NAME``, ``file:PATH`` or ``keyring:SERVICE/USER``.
+
+    ``what`` names the secret in messages; ``elsewhere`` is the way for who has no variable, ``where_said`` where the reference
+    is from. Raises: CredentialMissing, also for a file that others can read.
+    """
+    kind, _, where = reference.partition(":")
     secret = ""
-    hint = "see api_key in: lowtide config show --origin"
+    hint = where_said
     if kind == "env":
         secret = environment.get(where, "").strip()
-        hint = f"export {where}=..., or point at a file or keyring with LOWTIDE_API_KEY=file:PATH"
+        hint = f"export {where}=..., or {elsewhere}"
     elif kind == "file":
         try:
             path = Path(where).expanduser()
@@ -293,8 +309,7 @@ def credential(settings: Settings, provider: ProviderSettings, environment: Mapp
         except keyring.errors.KeyringError as error:
             raise CredentialMissing(f"the keyring does not answer: {error}", hint=hint) from error
     if not secret:
-        shown = {"anthropic": "Anthropic", "openai": "OpenAI"}.get(provider.name, provider.name)
-        raise CredentialMissing(f"no key for {shown}: {provider.api_key} is empty or not set", hint=hint)
+        raise CredentialMissing(f"no {what}: {reference} is empty or not set", hint=hint)
     return secret
 
 

@@ -20,6 +20,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("plan", "plan:plan", "Buy", "Show what an input would cost. Sends nothing, spends nothing."),
     ("run", "run:run", "Buy", "Carry out a plan, go on with a run, or plan an input and run it."),
     ("worker", "run:worker", "Buy", "Go on with every run that is open."),
+    ("webhooks", "webhooks:webhooks", "Buy", "Hear from OpenAI when to look, instead of waiting for the next look."),
     ("status", "status:status", "Look", "Show the runs, or one run with its batches."),
     ("results", "results:results", "Look", "Write what has landed, also while the rest still runs."),
     ("prices", "prices:prices", "Look", "Show what a model costs on a day, and where the figure is from."),

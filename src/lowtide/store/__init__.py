@@ -281,10 +281,11 @@ class Store:
         return StoreUnusable(f"the store in {self.folder} cannot be used: {cause}", hint="is the address right?")
 
 
-def insert_missing(tx: Transaction, table: Table, values: Mapping[str, object]) -> None:
-    """Write a row unless one of its key is there already, also when two processes do it at once."""
+def insert_missing(tx: Transaction, table: Table, values: Mapping[str, object]) -> bool:
+    """Write a row unless one of its key is there already, also when two processes do it at once; says whether it did."""
     insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    tx.execute(insert(table).values(values).on_conflict_do_nothing())
+    written = tx.execute(insert(table).values(values).on_conflict_do_nothing().returning(*table.primary_key))
+    return written.first() is not None
 
 
 def _address(url: str) -> URL:

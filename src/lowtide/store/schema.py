@@ -379,3 +379,13 @@ EVENTS = Table(
     Column("text", Text, nullable=False),
     Index("ix_events_run_id", "run_id", "event_id"),
 )
+
+WEBHOOKS = Table(  # events that were signed for us, so that each counts once; nothing else is taken from them
+    "webhooks",
+    METADATA,
+    Column("webhook_id", String(200), primary_key=True),
+    Column("received_at", Instant, nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("object_id", String(200), nullable=False),
+    Index("ix_webhooks_received_at", "received_at"),
+)

@@ -172,6 +172,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("verb = 'settle'"),
     )
     op.create_table(
+        "webhooks",
+        sa.Column("webhook_id", sa.String(length=200), nullable=False),
+        sa.Column("received_at", sa.String(length=27), nullable=False),
+        sa.Column("type", sa.String(length=100), nullable=False),
+        sa.Column("object_id", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("webhook_id", name=op.f("pk_webhooks")),
+    )
+    op.create_index("ix_webhooks_received_at", "webhooks", ["received_at"], unique=False)
+    op.create_table(
         "kinds",
         sa.Column("plan_id", sa.String(length=40), nullable=False),
         sa.Column("kind", sa.String(length=40), nullable=False),
