@@ -191,9 +191,8 @@ NOTHING_LEARNED: Learned = {}
 RealtimeSeconds = Callable[[str, str, int, int, int], int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What one request, or the sum of some, costs on one lane, in nano-dollars.
+class Cost(NamedTuple):
+    """What one request, or the sum of some, costs on one lane, in nano-dollars. A tuple: two to four are made a request.
 
     ``output_floor``, ``output_likely`` and ``output_ceiling`` are the answers' share of it; the rest is the prompts'.
     """
@@ -304,6 +303,7 @@ class Draft:
     largest: dict[Lane, int] = field(default_factory=dict)
     largest_first: int = 0
     reused: dict[tuple[str, str], int] = field(default_factory=dict)
+    thresholds: dict[tuple[str, str, Lane], tuple[int, ...]] = field(default_factory=dict)  # a memo: asked once a request
 
     def add(
         self,
@@ -618,8 +618,13 @@ class Draft:
     ) -> None:
         """Note a prompt beyond a threshold with the dollars that this adds, on the cheapest lane it may take."""
         lane = Lane.REALTIME if costs.batch is None else Lane.BATCH
+        found = self.thresholds.get((provider, model, lane))
+        if found is None:
+            found = self.thresholds[provider, model, lane] = self.catalog.sheet(provider, model, lane, self.day).thresholds
+        if not found:
+            return
         sheet = self.catalog.sheet(provider, model, lane, self.day)
-        for threshold in sheet.thresholds:
+        for threshold in found:
             if tokens_in.likely > threshold:
                 self.long_prompts_count += 1
                 if len(self.long_prompts) < LONG_PROMPTS_LISTED:

@@ -5,7 +5,7 @@ was broken off is dropped and made again. Memory is flat: a block of rows at a t
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
 from typing import Protocol
@@ -203,7 +203,7 @@ class Scales:
             except PriceUnknown:  # a lane that is not sold for this model: nobody is served on it
                 most = realtime
             if most.ceiling > realtime.ceiling:
-                realtime = replace(realtime, ceiling=most.ceiling, output_ceiling=most.output_ceiling)
+                realtime = realtime._replace(ceiling=most.ceiling, output_ceiling=most.output_ceiling)
         windows: dict[Lane, Cost] = {}
         if facts.windows:
             for lane in codec.windows:
