@@ -1,6 +1,7 @@
 """What caching by arithmetic pays, against no caching, caching everywhere, and the best possible; paid in the simulator.
 
 python bench/caching.py [WORLD ...]
+python bench/caching.py live [WORLD ...]    the same worlds in batches, bought by lowtide itself, caching on and off
 
 Each world is a set of requests. They are bought three times, each time from a fresh simulator, whose prompt caches behave
 as was measured (real-time and batch caches apart, a batch's entries readable only after it has ended), and its bill is
@@ -9,10 +10,12 @@ stated priors; it has learned nothing from this simulator. The best possible is 
 written once at the cheapest write price and read by all others, or left plain, whatever the order and the time.
 """
 
+import asyncio
 import json
 import math
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -44,11 +47,20 @@ from lowtide.caching import (
 )
 from lowtide.catalog import PACKAGED, Lane, Model
 from lowtide.catalog.parse import parse
+from lowtide.clock import SimulatorClock
+from lowtide.engine import Engine
 from lowtide.estimate import likely_tokens
 from lowtide.money import ZERO
+from lowtide.plan import Plan
+from lowtide.reports import RunReport
 from lowtide.request import Neutral, Request, RequestKey
-from lowtide.workload import Answer, WorkloadOptions
+from lowtide.settings import load_catalog, read_settings
+from lowtide.store import Store
+from lowtide.testing import LoopbackTransport
+from lowtide.workload import Answer, Scope, WorkloadOptions
 from lowtide.workloads.bpmn import WORKLOAD
+from lowtide_simulator.app import create_app
+from lowtide_simulator.faults import ConnectionCut
 from lowtide_simulator.in_process import HEADERS, OPENAI_HEADERS, InProcess
 from lowtide_simulator.world import Turnaround, World, WorldOptions
 
@@ -493,5 +505,108 @@ def run(names: Iterable[str] = ()) -> list[dict[str, object]]:
     return found
 
 
+# lowtide itself
+
+
+class SceneReading:
+    """A scene's first wave, as a workload of one wave."""
+
+    name = "scene"
+    goes_on = False
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def accepts(self, _source: Path) -> bool:
+        return True
+
+    def read(self, _source: Path, _options: WorkloadOptions) -> "SceneReading":
+        return self
+
+    def requests(self) -> Iterator[Request]:
+        fewest = OPENAI_OUTPUT_TOKENS if self.scene.provider == "openai" else 1
+        for number, body in enumerate(next(iter(self.scene.waves()))):
+            yield Request(
+                key=RequestKey(f"r{number}"),
+                model=self.scene.model,
+                body=replace(body, max_output_tokens=fewest),
+                kind="scene",
+                provider=self.scene.provider,
+            )
+
+    def scope(self) -> Scope:
+        return Scope(workload=self.name, frozen=b"", waves=1)
+
+    def digest(self) -> str:
+        return "0" * 64
+
+
+def live(scene: Scene, caching: str) -> Paid:
+    """Plan and run a scene's first wave with the engine and a worker against a simulator in this process."""
+    world = World(WorldOptions(seed=11, start=START, turnaround=Turnaround.parse(scene.turnaround)))
+    transport = LoopbackTransport(create_app(world), cut=ConnectionCut)
+
+    async def buy(folder: Path) -> tuple[Plan, RunReport]:
+        flags = {"simulator": "http://127.0.0.1:1", "store": str(folder), "caching": caching, "route": "batch"}
+        settings = read_settings({**flags, "model": scene.model}, {"HOME": str(folder)}, folder)
+        store = Store(folder, durable=False).open()
+        store.set_money(simulated=True)
+        engine = Engine(
+            settings=settings,
+            store=store,
+            transports={"anthropic": transport, "openai": transport},
+            clock=SimulatorClock(transport, "bench", seed=3),
+            catalog=load_catalog(settings),
+            workloads={"scene": SceneReading(scene)},  # type: ignore[dict-item] it has no documents
+            environment={},
+        )
+        try:
+            planned = await engine.plan(folder, workload="scene", options=WorkloadOptions(model=scene.model))
+            run_id = await engine.start_run(planned.plan.plan_id, cap=None, out=None, fresh=True)
+            await engine.worker([run_id]).work()
+            return planned.plan, await engine.run_report(run_id)
+        finally:
+            store.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        plan, report = asyncio.run(buy(Path(folder)))
+    assert report.spent == world.bill.nanos, "the ledger equals the bill"
+    assert report.ended_at is not None
+    return Paid(
+        dollars=Fraction(report.spent, 10**9),
+        took=report.ended_at - report.created_at,
+        expected=Fraction(sum(line.saves for line in plan.caching), 10**9),
+        why=[line.why for line in plan.caching],
+    )
+
+
+def run_live(names: Iterable[str] = ()) -> None:
+    """What lowtide pays for every world of batches, with caching and without."""
+    wanted = list(names)
+    rows = []
+    for scene in SCENES:
+        if scene.lane is not Lane.BATCH or (wanted and not any(word in scene.name for word in wanted)):
+            continue
+        off, auto = live(scene, "off"), live(scene, "auto")
+        rows.append(
+            [
+                scene.name,
+                f"{float(off.dollars):.4f}",
+                f"{float(auto.dollars):.4f}",
+                f"{float(off.dollars - auto.dollars):.4f}",
+                f"{float(auto.expected or 0):.4f}",
+                f"{auto.took.total_seconds() / 3600:.1f} ({off.took.total_seconds() / 3600:.1f})",
+            ]
+        )
+    table(
+        "Caching through lowtide itself (first wave; prompts and answers of few tokens); in brackets without caching",
+        ["world", "off", "auto", "saved", "plan said", "hours"],
+        rows,
+    )
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["live"]:
+        run_live(sys.argv[2:])
+        sys.exit(0)
     print(json.dumps(run(sys.argv[1:]), indent=1)) if "--json" in sys.argv else run(sys.argv[1:])
