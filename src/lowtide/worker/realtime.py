@@ -412,7 +412,7 @@ def _tell_pacer(this: _Flown, body: Body, came: _Came, now: datetime) -> None:
     outcome, seen = came.outcome, this.hands.codec.rates(came.reply.headers)
     if isinstance(outcome, ApiError) and outcome.status in LOAD and not outcome.about_us:
         this.flight.failures += 1
-        pacer.refused(weight, outcome.retry_after_seconds, now, this.hands.clock.chance())
+        pacer.refused(weight, outcome.retry_after_seconds, now, this.hands.clock.chance(), seen)
     else:
         this.flight.failures = 0
         pacer.finished(weight, outcome.usage if isinstance(outcome, Succeeded) else None, seen, now)
