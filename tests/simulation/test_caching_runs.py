@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from life import Life, Tree
@@ -18,14 +19,16 @@ from lowtide import plan as planning
 from lowtide.plan import Plan
 from lowtide.reports import RunReport
 from lowtide.request import Neutral, Request
+from lowtide.routing import Route, TurnaroundBasis, TurnaroundRange
 from lowtide.store import Store, plans
 from lowtide.store.schema import EVENTS, LOTS, REQUESTS, SHARDS
+from lowtide.worker import marking
 from lowtide.workload import Answers, Scope
 from lowtide_simulator.bill import Line
 from lowtide_simulator.openai.usage import Usage as OpenAIUsage
 
 WORDS = ["tide", "low", "water", "moon", "shore", "sand", "boat", "harbour", "net", "line", "rope", "anchor", "buoy"]
-HAIKU, LUNA = "claude-haiku-4-5", "gpt-6-luna"
+HAIKU, LUNA, SOL = "claude-haiku-4-5", "gpt-6-luna", "gpt-6-sol"
 
 
 def prose(seed: int, count: int) -> str:
@@ -228,3 +231,25 @@ def test_the_first_of_a_kind_is_no_first_of_a_prefix() -> None:
         routes = [row.route for row in tx.execute(select(SHARDS.c.route).order_by(SHARDS.c.created_at))]
     assert [turns[lot] for _, lot in rows] == [1, 0, *[1] * 38]
     assert routes == ["realtime", "batch", "batch"]
+
+
+def test_openai_s_breakpoints_are_written_and_read_by_the_bill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where batches are known to come back within half an hour, a mark for that long is expected to pay."""
+    quick = TurnaroundRange(
+        half=timedelta(minutes=5),
+        nine_in_ten=timedelta(minutes=10),
+        worst=timedelta(minutes=20),
+        steps=(timedelta(minutes=5),) * 20,
+        batches=9,
+        basis=TurnaroundBasis.MEASURED,
+    )
+    monkeypatch.setattr(marking, "usual_turnarounds", lambda *_: {Route.BATCH: quick})
+    _, paid_plain, _ = lived((40,), model=SOL, words=4_000, caching="off")
+    life, report, plan = lived((40,), model=SOL, words=4_000)
+    (line,) = plan.caching
+    assert (line.lifetime, line.rounds, line.firsts, line.hits_basis) == ("30m", 1, 1, "assumed")
+    found = usages(life)
+    assert found["written"] > 0
+    assert found["read"] > 10 * found["written"]
+    assert report.spent * 2 < paid_plain.spent
+    assert report.spent <= plan.cost_ceiling
