@@ -63,6 +63,7 @@ class KnownBatch:
     landed: bool
     next_at: datetime | None
     looked_at: datetime | None = None  # when we last asked how it stands
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,12 +188,14 @@ class DispatchRules:
     """Limits of what is sent at a time. ``shard_requests_max`` is ours or the provider's, whichever is smaller.
 
     ``look_again`` is how soon is looked whether another process's create is confirmed, or the queue has room again. More
-    real-time calls are reserved for when fewer than ``block_requests`` wait to be made.
+    real-time calls are reserved for when fewer than ``block_requests`` wait to be made. ``overdue_after`` its window a batch
+    counts as stuck.
     """
 
     queued_requests_max: int
     shard_requests_max: int
     block_requests: int = 250
+    overdue_after: timedelta = timedelta(hours=2)  # the provider's clock and ours may differ
     refusals_max: int = 3
     look_again: timedelta = timedelta(seconds=5)
 
@@ -221,6 +224,7 @@ class Fly:
     provider: str
     shards: tuple[ShardId, ...]  # of which new calls may be started
     more: bool = False  # more can be reserved for when these run low
+    asks: bool = False  # some of it is made in the background
     until: datetime | None = None  # something else is due then
 
 
@@ -475,6 +479,9 @@ def _for_calls(run: KnownRun, shard: KnownShard) -> Iterator[Command]:
     lost = tuple(call.ordinal for call in shard.calls if call.lost)
     if lost:
         yield Doubt(run_id=run.run_id, shard_id=shard.shard_id, ordinals=lost)
+    if shard.state is AttemptState.OUT and not (shard.unstarted or shard.flying or shard.calls):
+        yield DropShard(run_id=run.run_id, shard_id=shard.shard_id)  # every call of it is over, or a doubt
+        return
     if not _leaves(run, shard) or not shard.open:
         return
     queued = tuple(call.ordinal for call in shard.calls if call.state is CallState.QUEUED and not call.cancel_asked)
@@ -505,7 +512,13 @@ def _flights(run: KnownRun, this: _Round) -> Iterator[Fly]:
                 and (headroom is None or lot.realtime_ceiling <= headroom)
                 for lot in run.lots
             )
-            yield Fly(run_id=run.run_id, provider=provider, shards=may_start, more=more and not run.untested)
+            yield Fly(
+                run_id=run.run_id,
+                provider=provider,
+                shards=may_start,
+                more=more and not run.untested,
+                asks=any(shard.route != "realtime" for shard in found),
+            )
 
 
 def _for_batch(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -> Iterator[Command]:
@@ -528,7 +541,7 @@ def _for_batch(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round
             if this.due(batch.next_at) and this.at_the_door(shard.provider):
                 look = LookInside if batch.role is Role.SUSPECT else Collect
                 yield look(run_id=run_id, shard_id=shard_id, batch_id=batch_id)
-        case state if state in AT_PROVIDER and _unwanted(run, shard, batch) and not batch.cancel_asked:
+        case state if state in AT_PROVIDER and _unwanted(run, shard, batch, this) and not batch.cancel_asked:
             # Only what is certainly ours is canceled: an unverified id may be somebody else's batch.
             if batch.verified and batch.role is not Role.SUSPECT and this.at_the_door(shard.provider):
                 yield CancelBatch(run_id=run_id, batch_id=batch_id)
@@ -536,9 +549,14 @@ def _for_batch(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round
             pass
 
 
-def _unwanted(run: KnownRun, shard: KnownShard, batch: KnownBatch) -> bool:
-    """Say whether a batch at the provider is to be canceled: its shard comes back, or it is a second one of it."""
-    return _leaves(run, shard) or batch.role is Role.DUPLICATE
+def _unwanted(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -> bool:
+    """Say whether a batch at the provider is to be canceled: its shard comes back, it is a second one, or it is stuck.
+
+    A batch that should have expired and goes on is canceled: what finished is read, the rest goes out again.
+    """
+    overdue = batch.expires_at is not None and this.now > batch.expires_at + this.rules.overdue_after
+    ours = batch.role is Role.OURS and run.state is not RunState.PAUSED
+    return _leaves(run, shard) or batch.role is Role.DUPLICATE or (overdue and ours)
 
 
 def _submit(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -> Iterator[Command]:

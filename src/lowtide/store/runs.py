@@ -23,7 +23,20 @@ from lowtide.dispatch import (
 )
 from lowtide.packing import ShardId
 from lowtide.store import Transaction, insert_missing, worker_is_dead
-from lowtide.store.schema import ATTEMPTS, BATCHES, CALLS, DOORS, EVENTS, KINDS, LOTS, PLANS, REQUESTS, RUNS, SHARDS, WAVES
+from lowtide.store.schema import (
+    ATTEMPTS,
+    BATCHES,
+    CALLS,
+    DOORS,
+    EVENTS,
+    KINDS,
+    LOTS,
+    PLANS,
+    REQUESTS,
+    RUNS,
+    SHARDS,
+    WAVES,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +239,7 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
                 landed=row.landed_at is not None,
                 next_at=row.next_at,
                 looked_at=row.looked_at,
+                expires_at=row.expires_at,
             )
         )
     calls: dict[str, list[KnownCall]] = {}

@@ -675,7 +675,7 @@ def moments(tx: Transaction, run_id: str) -> list[Moments]:
         .select_from(SHARDS.outerjoin(BATCHES, (BATCHES.c.shard_id == SHARDS.c.shard_id) & (BATCHES.c.role == Role.OURS)))
         .where(SHARDS.c.run_id == run_id, SHARDS.c.state != AttemptState.DROPPED)
     )
-    return [Moments(**row._mapping) for row in tx.execute(query)]
+    return [Moments(**row) for row in tx.execute(query).mappings()]
 
 
 def next_look(tx: Transaction, run_id: str) -> datetime | None:

@@ -58,8 +58,8 @@ class Worker:
                 turn = await self.turn()
                 if self.on_turn is not None:
                     self.on_turn(turn)
-                if self.stopping and not any(hands.flight.calls for hands in self.doors.values()):
-                    return turn  # what is in flight is waited for: otherwise it would be a doubt
+                if self.stopping and not any(hands.flight.holds() for hands in self.doors.values()):
+                    return turn  # what is in flight, or came and is not settled, would be a doubt otherwise
                 if not (turn.open_runs or turn.taken_elsewhere):
                     return turn
                 if turn.commands:
@@ -125,10 +125,20 @@ class Worker:
         """Make the calls of every run and provider at once; gives when to go on, ``None`` for at once."""
         with self.hands.store.read() as tx:
             found = [(flight, runs.find_run(tx, flight.run_id)) for flight in flights]
+        again = asyncio.Event()
+
+        async def one(flight: dispatch.Fly, run: RunRow) -> datetime | None:
+            """Fly; with something to decide, let the others come to an end, too."""
+            hands = self.doors[flight.provider]
+            ended = await self._try(run, realtime.fly(hands, run, flight, lambda: self.stopping, again.is_set))
+            if ended is None:
+                again.set()
+                for door in self.doors.values():
+                    door.flight.wake()
+            return ended
+
         steps = [
-            asyncio.ensure_future(
-                self._try(run, realtime.fly(self.doors[flight.provider], run, flight, lambda: self.stopping))
-            )
+            asyncio.ensure_future(one(flight, run))
             for flight, run in found
             if run is not None and run.leased_by == self.hands.worker and run.run_id not in self._aside
         ]

@@ -28,7 +28,7 @@ from lowtide.store.shards import BatchRow, Landed, ShardRow
 from lowtide.worker import adopting, sending
 from lowtide.worker.hands import Hands, pause, payer
 from lowtide.worker.reading import result_lines
-from lowtide.worker.settling import landed_row, price, request_state
+from lowtide.worker.settling import hold_unpriced, landed_row, price, price_or_hold, request_state
 
 BLOCK = 500
 QUEUE_FULL = frozenset({"token_limit_exceeded"})  # the provider's queue of batches has no room (OpenAI)
@@ -138,12 +138,15 @@ async def _write_block(hands: Hands, this: _Collection) -> None:
         if this.segment is not None:
             hands.store.seal_segment(this.segment)
         this.segment = hands.store.new_segment("answers", hands.worker, now)
-    landed, settlements = _priced(hands, this, this.segment)
+    landed, settlements, unpriced = _priced(hands, this, this.segment)
     this.segment.sync()
     points.reached("collect.after_sync")
     with hands.store.write() as tx:
         hands.renew_in(tx, this.run, now)
         verdict = books.settle(hands.store, tx, this.shard.hold_id, settlements, shard_id=this.shard.shard_id, at=now)
+        if unpriced:
+            ceilings = shards.ceilings_of(tx, this.shard.plan_id, unpriced)
+            hold_unpriced(hands, tx, this.run, this.shard, [Nanos(ceiling) for ceiling in ceilings], now)
         shards.land(hands.store, tx, shard_id=this.shard.shard_id, plan_id=this.shard.plan_id, rows=landed, at=now)
         if not this.batch.verified:
             shards.set_batch(tx, this.batch.batch_id, verified=True)
@@ -158,7 +161,11 @@ async def _write_block(hands: Hands, this: _Collection) -> None:
     points.reached("collect.after_block")
 
 
-def _priced(hands: Hands, this: _Collection, segment: SegmentWriter) -> tuple[list[Landed], list[Settlement]]:
+def _priced(
+    hands: Hands, this: _Collection, segment: SegmentWriter
+) -> tuple[list[Landed], list[Settlement], list[int]]:
+    """Price a block of results: their rows, their settlements, and the requests whose price is not known."""
+    unpriced: list[int] = []
     landed: list[Landed] = []
     settlements: list[Settlement] = []
     reason = Reason.CANCELED_BUT_FINISHED if this.canceling else Reason.BATCH
@@ -169,13 +176,17 @@ def _priced(hands: Hands, this: _Collection, segment: SegmentWriter) -> tuple[li
         state = request_state(outcome, retry=again(hands.retry_rules, outcome, tries), canceling=this.canceling)
         answer_at, cost = None, ZERO
         if isinstance(outcome, Succeeded):
-            cost, note = price(hands, outcome, this.models[ordinal], Lane.BATCH, this.day)
+            known, note = price_or_hold(hands, outcome, this.models[ordinal], Lane.BATCH, this.day)
             if note:
                 this.notes.add(note)
-            settlements.append(Settlement(ordinal=ordinal, amount=cost, reason=reason))
+            if known is None:
+                unpriced.append(seq)
+            else:
+                cost = known
+                settlements.append(Settlement(ordinal=ordinal, amount=cost, reason=reason))
             answer_at = segment.append(outcome.message)
         landed.append(landed_row(outcome, ordinal=ordinal, seq=seq, state=state, answer_at=answer_at, cost=cost))
-    return landed, settlements
+    return landed, settlements, unpriced
 
 
 async def _landed(hands: Hands, this: _Collection) -> None:
