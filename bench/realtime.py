@@ -6,7 +6,7 @@ the machine's clock, over TCP; CPU is the client's alone. No limits of the provi
     python bench/realtime.py 5000                 both, three rounds, the best and the median
     python bench/realtime.py --profile 5000       cProfile of lowtide's running
 """
-# ruff: noqa: ASYNC240, PLC0415, SLF001 (imports of the measured are late and outside the meter)
+# ruff: noqa: PLC0415 (imports of the measured are late and outside the meter)
 
 import asyncio
 import cProfile
@@ -111,7 +111,9 @@ def main(words: list[str]) -> None:
     for who in ("bare", "lowtide"):
         cpu = summary(float(each[who]["cpu_s"]) / count * 1e6 for each in rounds)  # type: ignore[arg-type]
         rate = max(count / float(each[who]["wall_s"]) for each in rounds)  # type: ignore[arg-type]
-        print(f"{who:8} {cpu['best']:7.0f} us of CPU a call (median {cpu['median']:.0f}), {rate:6.0f} calls a second at best")
+        print(
+            f"{who:8} {cpu['best']:7.0f} us of CPU a call (median {cpu['median']:.0f}), {rate:6.0f} calls a second at best"
+        )
 
 
 if __name__ == "__main__":

@@ -71,7 +71,6 @@ class SystemClock(Chance):
         await asyncio.sleep(min(max(seconds, 0.0), 60.0))
         return datetime.now(UTC)
 
-
     async def wait_for(self, event: asyncio.Event, until: datetime) -> None:
         """Wait until something happens, or until ``until``, whichever is first; a minute at most."""
         seconds = (until - datetime.now(UTC)).total_seconds()

@@ -567,9 +567,7 @@ def _submit(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -
     if blocked:
         this.due(this.now + this.rules.look_again)  # nothing of ours will wake us: another process may hold the door
     elif not sending and this.at_the_door(shard.provider) and this.due(door.full_until) and this.due(batch.next_at):
-        yield Submit(
-            run_id=run.run_id, shard_id=shard.shard_id, batch_id=batch.batch_id, provider=shard.provider
-        )
+        yield Submit(run_id=run.run_id, shard_id=shard.shard_id, batch_id=batch.batch_id, provider=shard.provider)
 
 
 def _poll(run: KnownRun, this: _Round) -> Iterator[Command]:

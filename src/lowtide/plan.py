@@ -303,7 +303,9 @@ class Draft:
     largest: dict[Lane, int] = field(default_factory=dict)
     largest_first: int = 0
     reused: dict[tuple[str, str], int] = field(default_factory=dict)
-    thresholds: dict[tuple[str, str, Lane], tuple[int, ...]] = field(default_factory=dict)  # a memo: asked once a request
+    thresholds: dict[tuple[str, str, Lane], tuple[int, ...]] = field(
+        default_factory=dict
+    )  # a memo: asked once a request
 
     def add(
         self,
@@ -620,7 +622,9 @@ class Draft:
         lane = Lane.REALTIME if costs.batch is None else Lane.BATCH
         found = self.thresholds.get((provider, model, lane))
         if found is None:
-            found = self.thresholds[provider, model, lane] = self.catalog.sheet(provider, model, lane, self.day).thresholds
+            found = self.thresholds[provider, model, lane] = self.catalog.sheet(
+                provider, model, lane, self.day
+            ).thresholds
         if not found:
             return
         sheet = self.catalog.sheet(provider, model, lane, self.day)

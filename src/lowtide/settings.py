@@ -335,7 +335,9 @@ def _user_file(environment: Mapping[str, str]) -> Path:
     return Path(home) / "lowtide" / FILE_NAME
 
 
-def _providers(values: Mapping[str, str | int], tables: Mapping[str, Mapping[str, str | int]]) -> tuple[ProviderSettings, ...]:
+def _providers(
+    values: Mapping[str, str | int], tables: Mapping[str, Mapping[str, str | int]]
+) -> tuple[ProviderSettings, ...]:
     """Put the providers together: the two that are always there, and those that the files add or say more of."""
     known = {
         "anthropic": {
@@ -400,12 +402,16 @@ def _tables(path: Path, found: object, problems: list[str]) -> dict[str, dict[st
                 if type(value) is not int or not 1 <= value <= NUMBER_MAX:
                     problems.append(f"{where}: {word} must be a whole number above 0, not {value!r}")
             elif word not in words:
-                problems.append(f"{where}: no setting of a provider is called {word!r}; there are {', '.join(words + LIMITS)}")
+                problems.append(
+                    f"{where}: no setting of a provider is called {word!r}; there are {', '.join(words + LIMITS)}"
+                )
             elif not isinstance(value, str):
                 problems.append(f"{where}: {word} must be text, not {value!r}")
         key = table.get("api_key", "")
         if key and not str(key).startswith(("env:", "file:", "keyring:")):
-            problems.append(f"{where}: api_key is a reference (env:NAME, file:PATH, keyring:SERVICE/USER), never the key")
+            problems.append(
+                f"{where}: api_key is a reference (env:NAME, file:PATH, keyring:SERVICE/USER), never the key"
+            )
         url = str(table.get("base_url", ""))
         if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or "") and key:
             problems.append(f"{where}: base_url would send the key unencrypted to {url}")
@@ -448,11 +454,19 @@ def _checked(name: str, value: object, origin: str, folder: Path, problems: list
         return str(BY_NAME[name].default)
     if name in CHOICES and value not in CHOICES[name]:
         problems.append(f"{origin}: {name} must be one of {', '.join(CHOICES[name])}, not {value!r}")
-    if name in ("simulator", "base_url", "openai_base_url") and value and urlsplit(value).scheme not in ("http", "https"):
+    if (
+        name in ("simulator", "base_url", "openai_base_url")
+        and value
+        and urlsplit(value).scheme not in ("http", "https")
+    ):
         problems.append(f"{origin}: {name} must be an address such as http://127.0.0.1:8008, not {value!r}")
     if name == "simulator" and value and not is_loopback(urlsplit(value).hostname or ""):
         problems.append(f"{origin}: the simulator must run on this machine, not at {value}")
-    if name in ("base_url", "openai_base_url") and value.startswith("http:") and not is_loopback(urlsplit(value).hostname or ""):
+    if (
+        name in ("base_url", "openai_base_url")
+        and value.startswith("http:")
+        and not is_loopback(urlsplit(value).hostname or "")
+    ):
         problems.append(f"{origin}: {name} would send the key unencrypted to {value}")
     if name == "store" and value:
         return str((folder / Path(value).expanduser()).resolve())

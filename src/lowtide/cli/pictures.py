@@ -248,7 +248,10 @@ def _caching(plan: Plan) -> Iterator[tuple[str, str]]:
             firsts = counted(line.firsts, "request goes", "requests go")
             first_batch = counted(line.rounds, "batch", "batches")
             most = show_dollars(Nanos(line.worst - line.none))
-            yield "", f"{firsts} first, in {first_batch} that the rest waits for; if nothing is read it costs {most} more"
+            yield (
+                "",
+                f"{firsts} first, in {first_batch} that the rest waits for; if nothing is read it costs {most} more",
+            )
 
 
 def _plan_time(plan: Plan) -> str:

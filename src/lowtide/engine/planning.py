@@ -265,9 +265,7 @@ class Planning(Desk):
             plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
 
-    def _mark(
-        self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None, bought: Collection[str]
-    ) -> None:
+    def _mark(self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None, bought: Collection[str]) -> None:
         """Read the input once before it is spooled, and judge what its requests share, but for those a pilot bought."""
         if lane is None or self.settings.caching == "off":
             return
@@ -525,12 +523,18 @@ class Planning(Desk):
             at=now,
         )
         if taken != plan.reused:
-            raise PlanChanged(f"{plan.reused} answers of the pilot were planned with, {taken} are there", hint="plan again")
-        runs.note(tx, run_id, now, f"{taken} answers of the pilot {plan.pilot} are taken over; its own run paid for them")
+            raise PlanChanged(
+                f"{plan.reused} answers of the pilot were planned with, {taken} are there", hint="plan again"
+            )
+        runs.note(
+            tx, run_id, now, f"{taken} answers of the pilot {plan.pilot} are taken over; its own run paid for them"
+        )
 
     def _check(self, plan: Plan, today: date, cap: Nanos | None, *, fresh: bool) -> None:
         if plan.blocked:
-            raise PlanChanged(plan.blocked, hint="plan again by another lane, with a model that is sold, at today's prices")
+            raise PlanChanged(
+                plan.blocked, hint="plan again by another lane, with a model that is sold, at today's prices"
+            )
         changes = list(planning.price_changes(plan, self.catalog, today))
         if not fresh:
             changes.extend(self._input_changes(plan))

@@ -70,15 +70,14 @@ class Steering(Desk):
             unknown = sorted(set(keys) - {row.key for row in found})
             if unknown:
                 raise NotFound(
-                    f"run {run_id} has no doubt about {', '.join(unknown[:5])}", hint=f"lowtide doubt {run_id} lists them"
+                    f"run {run_id} has no doubt about {', '.join(unknown[:5])}",
+                    hint=f"lowtide doubt {run_id} lists them",
                 )
             for row in found:
                 self._settle_doubt(tx, run, row, billed, now)
         return len(found)
 
-    def _settle_doubt(
-        self, tx: Transaction, run: RunRow, row: DoubtRow, billed: Nanos | None, now: datetime
-    ) -> None:
+    def _settle_doubt(self, tx: Transaction, run: RunRow, row: DoubtRow, billed: Nanos | None, now: datetime) -> None:
         hold = None if row.call.hold_id is None else books.find_hold(tx, row.call.hold_id)
         amount = billed
         if hold is not None:

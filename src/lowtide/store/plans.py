@@ -269,9 +269,7 @@ class Picked:
         return Request(key=self.key, model=self.model, body=body, kind=self.kind, provider=self.provider)
 
 
-def spread(
-    tx: Transaction, plan_id: str, *, counts: Mapping[str, int], sizes: Mapping[str, int]
-) -> list[Picked]:
+def spread(tx: Transaction, plan_id: str, *, counts: Mapping[str, int], sizes: Mapping[str, int]) -> list[Picked]:
     """Pick ``sizes`` requests of the first wave, of each ``"kind model"``, evenly spread over its ``counts``."""
     wanted = {kind: {size * count // sizes[kind] for size in range(sizes[kind])} for kind, count in counts.items()}
     seen = dict.fromkeys(counts, 0)

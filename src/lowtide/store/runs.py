@@ -278,9 +278,7 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
             calls=tuple(calls.get(row.shard_id, ())),
             flying=in_flight.get(row.shard_id, 0),
             unstarted=(
-                0
-                if row.route == "batch"
-                else row.requests - landed.get(row.shard_id, 0) - started.get(row.shard_id, 0)
+                0 if row.route == "batch" else row.requests - landed.get(row.shard_id, 0) - started.get(row.shard_id, 0)
             ),
             first=bool(row.kind) and row.route != "batch",
         )
@@ -318,9 +316,7 @@ def forget_refusals(tx: Transaction, plan_id: PlanId) -> None:
 
 
 def _kind(plan_id: PlanId, kind: str, provider: str, model: str) -> ColumnElement[bool]:
-    return and_(
-        KINDS.c.plan_id == plan_id, KINDS.c.kind == kind, KINDS.c.provider == provider, KINDS.c.model == model
-    )
+    return and_(KINDS.c.plan_id == plan_id, KINDS.c.kind == kind, KINDS.c.provider == provider, KINDS.c.model == model)
 
 
 def wave_span(tx: Transaction, plan_id: PlanId, wave: int) -> tuple[int, int] | None:

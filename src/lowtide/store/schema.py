@@ -148,7 +148,9 @@ LOTS = Table(  # requests that may share a batch
     Column("model", Text, nullable=False),  # empty where a batch takes several
     Column("endpoint", String(10), nullable=False),
     Column("route", String(10), nullable=False, server_default="batch"),  # how what waits of it goes out
-    Column("turn", Integer, nullable=False, server_default="0"),  # batches of it wait until those of lower turns are back
+    Column(
+        "turn", Integer, nullable=False, server_default="0"
+    ),  # batches of it wait until those of lower turns are back
     Column("packed_seq", BigInteger, nullable=False),  # every pending request up to here is in a shard
     Column("requests_max", Integer),  # of one batch, where the provider's queue proved too small for more
     PrimaryKeyConstraint("plan_id", "lot"),

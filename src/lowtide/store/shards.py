@@ -672,7 +672,9 @@ def moments(tx: Transaction, run_id: str) -> list[Moments]:
             BATCHES.c.accepted_at,
             BATCHES.c.over_at,
         )
-        .select_from(SHARDS.outerjoin(BATCHES, (BATCHES.c.shard_id == SHARDS.c.shard_id) & (BATCHES.c.role == Role.OURS)))
+        .select_from(
+            SHARDS.outerjoin(BATCHES, (BATCHES.c.shard_id == SHARDS.c.shard_id) & (BATCHES.c.role == Role.OURS))
+        )
         .where(SHARDS.c.run_id == run_id, SHARDS.c.state != AttemptState.DROPPED)
     )
     return [Moments(**row) for row in tx.execute(query).mappings()]
@@ -692,9 +694,7 @@ def next_look(tx: Transaction, run_id: str) -> datetime | None:
 def cheap_spent(tx: Transaction, run_id: str) -> list[tuple[str, str, str, Nanos]]:
     """Sum what answers of a run cost that were not bought in real time: (provider, model asked for, route, amount)."""
     query = (
-        select(
-            SHARDS.c.provider, REQUESTS.c.model, SHARDS.c.route, func.sum(ATTEMPTS.c.cost_nanos).label("amount")
-        )
+        select(SHARDS.c.provider, REQUESTS.c.model, SHARDS.c.route, func.sum(ATTEMPTS.c.cost_nanos).label("amount"))
         .select_from(ATTEMPTS)
         .join(SHARDS, SHARDS.c.shard_id == ATTEMPTS.c.shard_id)
         .join(REQUESTS, (REQUESTS.c.plan_id == ATTEMPTS.c.plan_id) & (REQUESTS.c.seq == ATTEMPTS.c.seq))

@@ -368,9 +368,7 @@ def _failed(hands: Hands, tx: Transaction, this: _Collection, now: datetime) -> 
     runs.note(tx, run.run_id, now, text, level="warning")
 
 
-def _send_less(
-    hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, problem: LineProblem, now: datetime
-) -> None:
+def _send_less(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, problem: LineProblem, now: datetime) -> None:
     """The queue of the provider is full: wait for what is in it, and make smaller batches."""
     others = shards.open_batches(tx, hands.codec.provider, but=row.shard_id)
     if row.requests == 1 and not others:

@@ -52,7 +52,9 @@ class WaveTerms:
         spread = REALTIME_SPREAD
         if self.lane is Lane.BATCH:
             with self.store.read() as tx:
-                spread = usual_turnarounds(tx, [(provider, model.name)], tally.requests, self.now)[Route.BATCH].nine_in_ten
+                spread = usual_turnarounds(tx, [(provider, model.name)], tally.requests, self.now)[
+                    Route.BATCH
+                ].nine_in_ten
         return Terms(
             lane=self.lane,
             style=style_of(provider, rates),
@@ -79,7 +81,9 @@ class WaveTerms:
         if most is None:
             return None
         return Rates(
-            plain=rates.plain, read=rates.read, writes={name: price for name, price in rates.writes.items() if price <= most}
+            plain=rates.plain,
+            read=rates.read,
+            writes={name: price for name, price in rates.writes.items() if price <= most},
         )
 
 

@@ -99,7 +99,10 @@ def _batch_limits(hands: Hands, tx: Transaction, lot: LotRow, headroom: Nanos | 
 def _block_limits(hands: Hands, headroom: Nanos | None) -> ShardLimits:
     """A block of real-time calls has no limit of the provider's; its size bounds what one transaction touches."""
     return ShardLimits(
-        requests_max=hands.dispatch_rules.block_requests, bytes_max=BLOCK_BYTES_MAX, line_overhead_bytes=0, headroom=headroom
+        requests_max=hands.dispatch_rules.block_requests,
+        bytes_max=BLOCK_BYTES_MAX,
+        line_overhead_bytes=0,
+        headroom=headroom,
     )
 
 

@@ -16,9 +16,7 @@ from lowtide.worker.hands import Hands, pause, payer
 MESSAGE_CHARACTERS_MAX = 1000
 
 
-def price_or_hold(
-    hands: Hands, answer: Succeeded, asked_model: str, lane: Lane, day: date
-) -> tuple[Nanos | None, str]:
+def price_or_hold(hands: Hands, answer: Succeeded, asked_model: str, lane: Lane, day: date) -> tuple[Nanos | None, str]:
     """Price an answer as ``price`` does; ``None`` where our prices do not cover it, and the note says so.
 
     The answer was bought: it is kept all the same, and what it can have cost at most stays held by name.
