@@ -1,22 +1,39 @@
 """Lost replies as people and programs see them: listed, counted as spent, settled by what the provider's bill says."""
 
 import json
+import shutil
+import tempfile
 import urllib.request
+from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from conftest import Desk, simulators
 from syrupy.assertion import SnapshotAssertion
 
 
-@pytest.fixture
-def doubting(desk):
-    """A desk with a run that lost two replies of the same request and one of another."""
-    address = f"{desk.environment['LOWTIDE_SIMULATOR']}/_simulator/faults"
+@pytest.fixture(scope="module")
+def lost() -> Iterator[Desk]:
+    """A desk with a run that lost two replies of one request, made once; ``doubting`` gives copies of it."""
+    path = Path(tempfile.mkdtemp(prefix="lt-", dir="/tmp"))
     rule = {"on": "POST /v1/messages", "fault": "lost_reply_after_commit", "nth": 1, "times": 2}
-    with urllib.request.urlopen(urllib.request.Request(address, json.dumps(rule).encode())) as reply:
-        assert reply.status == 200
-    assert desk("run", desk.requests(3), "--yes", "-q").code == 0
-    return desk
+    with simulators() as start, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lowtide.clock.Chance.chance", lambda self: 0.5)
+        made = Desk(path, {"LOWTIDE_SIMULATOR": start(), "LOWTIDE_STORE": "store"})
+        address = f"{made.environment['LOWTIDE_SIMULATOR']}/_simulator/faults"
+        with urllib.request.urlopen(urllib.request.Request(address, json.dumps(rule).encode())) as reply:
+            assert reply.status == 200
+        assert made("run", made.requests(3), "--yes", "-q").code == 0
+        yield made
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def doubting(lost: Desk, folder: Path, even_chance: None) -> Desk:
+    """A desk whose run lost replies. Its simulator is shared: look, settle, and send nothing."""
+    shutil.copytree(lost.folder, folder, dirs_exist_ok=True)
+    return Desk(folder, dict(lost.environment))
 
 
 def _run(desk) -> dict[str, object]:

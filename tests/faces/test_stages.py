@@ -1,6 +1,7 @@
 """How long each stage took, what was cut or refused, what can still succeed: in status, results, at the end, and as JSON."""
 
 import json
+import urllib.request
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -74,11 +75,25 @@ def test_a_table_is_offered_a_larger_limit(shares) -> None:
     assert "plan again with a larger --max-output-tokens" in said.out
 
 
-def test_failures_say_how_many_can_still_succeed(shares, snapshot: SnapshotAssertion) -> None:
-    desk = shares(errored_share="1")
+def test_failures_say_how_many_can_still_succeed_and_which_cannot(desk, snapshot: SnapshotAssertion) -> None:
+    create = "POST /v1/messages/batches"
+    bad = {"error_type": "invalid_request_error", "message": "no such field"}
+    rules = [
+        {"on": create, "fault": "items_errored", "indexes": [0], **bad},
+        {"on": create, "fault": "items_errored", "indexes": [1, 2], "error_type": "overloaded_error"},
+    ]
+    address = f"{desk.environment['LOWTIDE_SIMULATOR']}/_simulator/faults"
+    with urllib.request.urlopen(urllib.request.Request(address, json.dumps(rules).encode())) as reply:
+        assert reply.status == 200
     desk.environment["LOWTIDE_TRIES_MAX"] = "1"
-    assert desk("run", desk.requests(3), "--route", "batch", "--yes", "-q").code == 5
+    assert desk("run", desk.requests(5), "--route", "batch", "--yes", "-q").code == 5
     run = _status(desk)
-    assert run["can_succeed"] == sum(each["requests"] for each in run["failures"] if each["can_succeed"])  # type: ignore[attr-defined]
+    assert [(each["code"], each["requests"], each["can_succeed"]) for each in run["failures"]] == [  # type: ignore[attr-defined]
+        ("overloaded_error", 2, True),
+        ("invalid_request_error", 1, False),
+    ]
+    assert run["can_succeed"] == 2
     assert str(desk("status", desk.run_id(), "--events", "0")) == snapshot(name="status")
+    (told,) = desk("retry", desk.run_id(), "--json").objects
+    assert (told["again"], told["never"], told["reasons"][0]["code"]) == (2, 1, "invalid_request_error")
     assert str(desk("retry", desk.run_id())) == snapshot(name="retry")
