@@ -21,7 +21,7 @@ from lowtide.reports import RunReport
 from lowtide.request import Request
 from lowtide.routing import Route, Wish
 from lowtide.store import Store, books, runs
-from lowtide.store.schema import ATTEMPTS, HOLDS, SHARDS
+from lowtide.store.schema import ATTEMPTS, HOLDS, REQUESTS, SHARDS
 from lowtide.workload import Answers, WorkloadOptions
 from lowtide_simulator.faults import Rule
 from lowtide_simulator.world import Turnaround
@@ -389,6 +389,33 @@ def test_the_plan_says_when_the_cap_does_not_cover_the_move():
     life.bury()
 
 
+def test_a_cap_that_covers_real_time_is_not_used_up_by_what_is_out():
+    """What is held for the batch comes back when it is called back: it counts as covered."""
+    life = errand(STUCK, widths=(40,), cap_parts=3000)
+    report = life.live()
+    life.judge_errand(report)
+
+    assert not any("budget" in note for note in life.notes()), life.notes()
+    life.bury()
+
+
+def test_real_time_that_is_slower_than_its_limits_say_makes_the_next_wave_hurry():
+    """The second wave's last safe moment is earlier when the first one's real time took longer than it should."""
+    kept = []
+    for seconds in (0, 1500):
+        slow = {"on": "POST /v1/messages", "fault": "status", "status": 429, "retry_after": seconds, "nth": 8}
+        rules = [{**STUCK, "nth": 1}, *([slow] if seconds else [])]
+        life = errand(
+            *rules, widths=(20, 12), within=timedelta(hours=9), limits={"anthropic": "requests_per_minute = 10"}
+        )
+        report = life.live()
+        life.judge_errand(report)
+        assert report.hasten_at is not None, "the second wave came back in time"
+        kept.append(report.deadline_at - report.hasten_at)
+        life.bury()
+    assert kept[1] > kept[0] + timedelta(minutes=1)
+
+
 @pytest.mark.parametrize(("requests", "batches"), [(12, 3), (5, 1)])
 def test_a_large_run_makes_several_batches(requests, batches):
     """B10, with its thousand set to five."""
@@ -429,7 +456,7 @@ def test_a_window_by_the_setting():
 
 
 def test_a_window_of_which_some_are_never_over_moves_to_real_time():
-    """With the batch forbidden by its price: nobody sells one of this model here."""
+    """First from a batch that is stuck to a window, then what is left of that to real time."""
     life = errand(
         {**NEVER_OVER, "probability": 0.4}, OPENAI_STUCK, models=(GPT,), widths=(20,), within=timedelta(hours=11)
     )
@@ -439,6 +466,9 @@ def test_a_window_of_which_some_are_never_over_moves_to_real_time():
     routes = life.routes()
     assert routes["2h"] + routes["8h"] > 0, f"{routes}: {life.notes()}"
     assert routes["realtime"] > 0
+    assert len([note for note in life.notes() if "is called back" in note]) > 1
+    tries = {row.tries for row in life.rows(select(REQUESTS.c.tries))}
+    assert tries <= {1, 2}, f"what we call back ourselves is no failed try: {tries}"
     life.bury()
 
 
