@@ -4,7 +4,7 @@ The same road for the first wave, at plan time, and for every later one. A wave 
 was broken off is dropped and made again. Memory is flat: a block of rows at a time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -63,7 +63,7 @@ class Scales:
         self.catalog = catalog
         self.day = day
         self.marks = Marks()
-        self._apart: Collection[str] = ()
+        self._apart: Mapping[str, bytes] = {}
         self.learned = learned
         self._counter = counter
         self._sights: dict[TokenizerFamily, Sight] = {}
@@ -86,9 +86,9 @@ class Scales:
         if isinstance(request.body, Native):
             params, endpoint = request.body.params, request.body.endpoint
         else:
-            mark = Mark(alone=True)
-            if request.key not in self._apart:
-                mark = self.marks.of(request.body, kind=request.kind, provider=provider, model=request.model)
+            mark = self.marks.of(request.body, kind=request.kind, provider=provider, model=request.model)
+            if mark.places and self._apart.get(request.key) == codec.encode(model=request.model, body=request.body):
+                mark = Mark(alone=True)
             params = codec.encode(model=request.model, body=request.body, cache=mark.lifetime, cache_at=mark.places)
             endpoint = codec.neutral_endpoint
         facts = codec.read_body(params, endpoint)
@@ -129,16 +129,16 @@ class Scales:
         terms_of: Callable[[str, Model, Tally], Terms | None],
         *,
         tested: Iterable[tuple[str, str, str]] = (),
-        apart: Collection[str] = (),
+        apart: Mapping[str, bytes] | None = None,
     ) -> None:
         """Count what a wave shares and judge it, so that its bodies are marked when they are weighed; nothing is kept of it.
 
-        ``tested`` are the (kind, provider, model) of which one request was bought before, ``apart`` the keys of requests whose
-        body must stay as it is without marks.
+        ``tested`` are the (kind, provider, model) of which one request was bought before, ``apart`` are bodies
+        that were bought by key: what was bought unmarked stays so, and none of them is counted.
         """
         marking = Marking(count_of=self._guess)
         for request in requests:
-            if isinstance(request, Problem) or request.key in apart:
+            if isinstance(request, Problem) or (apart and request.key in apart):
                 continue
             provider = self.provider_of(request)
             body = request.body if isinstance(request.body, Neutral) and self._model(provider, request.model) else None
@@ -150,7 +150,7 @@ class Scales:
             return None if model is None else terms_of(way[0], model, tally)
 
         self.marks = marking.judge(terms, judge, tested=set(tested))
-        self._apart = apart
+        self._apart = apart or {}
 
     def _guess(self, provider: str, model: str) -> Callable[[str], int]:
         """Give how the tokens of a model's texts are guessed."""

@@ -23,7 +23,7 @@ from lowtide.routing import Route, TurnaroundBasis, TurnaroundRange
 from lowtide.store import Store, plans
 from lowtide.store.schema import EVENTS, LOTS, REQUESTS, SHARDS
 from lowtide.worker import marking
-from lowtide.workload import Answers, Scope
+from lowtide.workload import Answers, Scope, WorkloadOptions
 from lowtide_simulator.bill import Line
 from lowtide_simulator.openai.usage import Usage as OpenAIUsage
 
@@ -253,3 +253,34 @@ def test_openai_s_breakpoints_are_written_and_read_by_the_bill(monkeypatch: pyte
     assert found["read"] > 10 * found["written"]
     assert report.spent * 2 < paid_plain.spent
     assert report.spent <= plan.cost_ceiling
+
+
+def test_what_a_pilot_bought_is_taken_over_whether_it_was_marked_or_not() -> None:
+    """A pilot's bodies are byte for byte those of the plan it is a sample of; the plan after it must not change them."""
+    for caching in ("auto", "off"):
+        settings = {"caching": caching, "poll_seconds_min": 30, "poll_seconds_max": 60, "model": HAIKU}
+        life = Life(seed=8, widths=(60,), settings=settings)
+        life.tree = Library((60,), model=HAIKU, words=4_000, parts=0, part_words=0, room_percent=300)
+        spent, bill, reused, lifetime = asyncio.run(piloted(life))
+        assert (reused, spent, lifetime) == (12, bill, "1h")
+        life.bury()
+
+
+async def piloted(life: Life) -> tuple[int, int, int, str]:
+    """Plan, run a pilot of twelve, plan again with caching and run: what both runs paid, the bill, what was taken over."""
+    engine = life.engine()
+    source, options = life.folder / "in.tree", WorkloadOptions(model=HAIKU)
+    sample = await engine.pilot((await engine.plan(source, options=options)).plan.plan_id, requests=12)
+    engine.settings = replace(engine.settings, caching="auto")
+    spent = 0
+    plan = sample
+    for _ in range(2):
+        run_id = await engine.start_run(plan.plan_id, cap=None, out=None)
+        await engine.worker([run_id]).work()
+        report = await engine.run_report(run_id)
+        assert report.state == "done"
+        spent += report.spent
+        if plan is sample:
+            plan = (await engine.plan(source, options=options, pilot=sample.plan_id)).plan
+    engine.store.close()
+    return spent, life.world.bill.nanos, plan.reused, plan.caching[0].lifetime

@@ -3,7 +3,7 @@
 Nothing here sends or spends. What the plan showed as known holds, or the run does not begin (promise 5).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -169,7 +169,7 @@ class Planning(Desk):
         bought = pilots.bought(self.store, PlanId(asked.pilot)) if asked.pilot else {}
         counter = None if self.settings.tokens == "local" else installed_counter()
         scales = Scales(self.codecs, self.catalog, day, past.learned, counter, options.provider)
-        self._mark(scales, chosen.read(Path(row.source), options), asked, lane, bought)
+        self._mark(scales, chosen.read(Path(row.source), options), asked, lane, {key: each.body for key, each in bought.items()})
         draft = Draft(
             catalog=self.catalog,
             day=day,
@@ -265,7 +265,7 @@ class Planning(Desk):
             plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
 
-    def _mark(self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None, bought: Collection[str]) -> None:
+    def _mark(self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None, bought: Mapping[str, bytes]) -> None:
         """Read the input once before it is spooled, and judge what its requests share, but for those a pilot bought."""
         if lane is None or self.settings.caching == "off":
             return
