@@ -8,6 +8,7 @@ from life import MODEL, Life, Tree
 from sqlalchemy import select
 
 from lowtide.errors import Problem
+from lowtide.money import Nanos
 from lowtide.plan import Plan
 from lowtide.request import Neutral, Request, RequestKey
 from lowtide.store.schema import REQUESTS
@@ -33,7 +34,12 @@ class Prompts(Tree):
 
 
 def planned(
-    words: list[int], *, model: str = MODEL, count: bool = True, rules: tuple[Rule, ...] = ()
+    words: list[int],
+    *,
+    model: str = MODEL,
+    count: bool = True,
+    rules: tuple[Rule, ...] = (),
+    cap: Nanos | None = None,
 ) -> tuple[Plan, int, list[tuple[int, int]]]:
     """Plan some prompts: the plan, how often the counter was asked, and (input tokens, ceiling) of each request's row."""
     life = Life(seed=77, rules=rules)
@@ -43,7 +49,7 @@ def planned(
         engine = life.engine()
         try:
             options = WorkloadOptions(model=model)
-            plan = (await engine.plan(life.folder / "in.tree", options=options, count=count)).plan
+            plan = (await engine.plan(life.folder / "in.tree", options=options, count=count, cap=cap)).plan
             with engine.store.read() as tx:
                 query = select(REQUESTS.c.input_tokens, REQUESTS.c.ceiling_nanos).order_by(REQUESTS.c.seq)
                 return plan, [tuple(row) for row in tx.execute(query)]
@@ -82,6 +88,13 @@ def test_of_many_only_those_near_a_price_threshold_are_counted() -> None:
 def test_many_short_prompts_are_not_counted() -> None:
     plan, asked, _ = planned([10] * 120)
     assert (asked, plan.basis_input, plan.requests) == (0, "local", 120)
+
+
+def test_a_cap_inside_the_range_is_a_reason_only_where_all_can_be_counted() -> None:
+    for number, wanted in ((60, 60), (120, 0)):
+        likely = planned([10] * number, count=False)[0].cost_likely
+        _, asked, _ = planned([10] * number, cap=likely)
+        assert asked == wanted
 
 
 def test_a_counter_that_fails_is_a_warning_and_the_judgement_stands() -> None:

@@ -124,7 +124,12 @@ def test_a_body_that_is_another_is_bought() -> None:
                 swapped = REQUESTS.update().where(REQUESTS.c.plan_id == sample.plan_id, REQUESTS.c.key == key)
                 assert place != other
                 tx.execute(swapped.values(body_at=other))
-            assert (await engine.plan(source, options=options, pilot=sample.plan_id)).plan.reused == 7
+            plan = (await engine.plan(source, options=options, pilot=sample.plan_id)).plan
+            assert plan.reused == 7
+            await engine.start_run(plan.plan_id, cap=None, out=None, fresh=True)
+            with engine.store.read() as tx:
+                query = select(REQUESTS.c.state).where(REQUESTS.c.plan_id == plan.plan_id, REQUESTS.c.key == key)
+                assert tx.execute(query).scalar_one() == "pending"
         finally:
             engine.store.close()
 
