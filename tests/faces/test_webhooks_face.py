@@ -8,10 +8,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Desk
 from standardwebhooks import Webhook
+
+if TYPE_CHECKING:
+    from conftest import Desk
 
 SECRET = "whsec_" + "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIGI="
 OTHER = "whsec_" + "YW5vdGhlciBzZWNyZXQsIDI0IGJ5dGU="
@@ -66,7 +69,7 @@ def left(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tupl
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_answers_says_what_it_heard_and_leaves_cleanly(empty_desk: Desk, number: int) -> None:
+def test_it_answers_says_what_it_heard_and_leaves_cleanly(empty_desk: "Desk", number: int) -> None:
     empty_desk.environment["OPENAI_WEBHOOK_SECRET"] = SECRET
     process = empty_desk.process("webhooks", "--port", "0", "--json")
     address = listening(process)
@@ -87,7 +90,7 @@ def test_it_answers_says_what_it_heard_and_leaves_cleanly(empty_desk: Desk, numb
     assert err == ""
 
 
-def test_people_read_lines_and_a_sum(empty_desk: Desk) -> None:
+def test_people_read_lines_and_a_sum(empty_desk: "Desk") -> None:
     empty_desk.environment |= {"OLD_SECRET": OTHER, "NEW_SECRET": SECRET}
     process = empty_desk.process("webhooks", "--port", "0", "--secret", "env:NEW_SECRET", "--secret", "env:OLD_SECRET")
     assert process.stderr is not None
@@ -111,38 +114,35 @@ def test_people_read_lines_and_a_sum(empty_desk: Desk) -> None:
     ]
 
 
-def test_a_simulator_delivers_on_its_own_clock(folder: object, start_simulator: Callable[..., str]) -> None:
+def test_a_simulator_delivers_on_its_own_clock(empty_desk: "Desk", start_simulator: Callable[..., str]) -> None:
     """It waits for our answer while we ask it what time it is."""
     provider = start_simulator("--results-delay", "600")
-    desk = Desk(folder, {"LOWTIDE_SIMULATOR": provider, "LOWTIDE_STORE": "store", "OPENAI_WEBHOOK_SECRET": SECRET})  # type: ignore[arg-type]
-    try:
-        process = desk.process("webhooks", "--port", "0", "--json")
-        address = listening(process)
+    empty_desk.environment |= {"LOWTIDE_SIMULATOR": provider, "OPENAI_WEBHOOK_SECRET": SECRET}
+    process = empty_desk.process("webhooks", "--port", "0", "--json")
+    address = listening(process)
 
-        def tell(path: str, body: object) -> dict[str, object]:
-            headers = {"content-type": "application/json", "authorization": "Bearer sk-simulated"}
-            status, reply = ask(provider + path, json.dumps(body).encode(), headers)
-            assert status == 200, reply
-            return dict(json.loads(reply))
+    def tell(path: str, body: object) -> dict[str, object]:
+        headers = {"content-type": "application/json", "authorization": "Bearer sk-simulated"}
+        status, reply = ask(provider + path, json.dumps(body).encode(), headers)
+        assert status == 200, reply
+        return dict(json.loads(reply))
 
-        tell("/_simulator/webhooks", {"url": address, "secret": SECRET})
-        lines = (
-            b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--b\r\ncontent-disposition: form-data;'
-            b' name="file"; filename="a.jsonl"\r\n\r\n' + json.dumps(LINE).encode() + b"\n\r\n--b--\r\n"
-        )
-        headers = {"content-type": "multipart/form-data; boundary=b", "authorization": "Bearer sk-simulated"}
-        file = json.loads(ask(f"{provider}/v1/files", lines, headers)[1])["id"]
-        wish = {"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h"}
-        batch = tell("/v1/batches", wish)["id"]
-        tell("/_simulator/clock/advance", {"seconds": 700})
-        assert process.stdout is not None
-        heard = json.loads(process.stdout.readline())  # it is delivered after the answer to that request
-        assert (heard["verdict"], heard["event"], heard["object"]) == ("unknown_object", "batch.completed", batch)
-        left(process)
-        (sent,) = json.loads(ask(f"{provider}/_simulator/webhooks")[1])["deliveries"]
-        assert (sent["status"], sent["attempt"]) == (204, 1)
-    finally:
-        desk.close()
+    tell("/_simulator/webhooks", {"url": address, "secret": SECRET})
+    lines = (
+        b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--b\r\ncontent-disposition: form-data;'
+        b' name="file"; filename="a.jsonl"\r\n\r\n' + json.dumps(LINE).encode() + b"\n\r\n--b--\r\n"
+    )
+    headers = {"content-type": "multipart/form-data; boundary=b", "authorization": "Bearer sk-simulated"}
+    file = json.loads(ask(f"{provider}/v1/files", lines, headers)[1])["id"]
+    wish = {"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h"}
+    batch = tell("/v1/batches", wish)["id"]
+    tell("/_simulator/clock/advance", {"seconds": 700})
+    assert process.stdout is not None
+    heard = json.loads(process.stdout.readline())  # it is delivered after the answer to that request
+    assert (heard["verdict"], heard["event"], heard["object"]) == ("unknown_object", "batch.completed", batch)
+    left(process)
+    (sent,) = json.loads(ask(f"{provider}/_simulator/webhooks")[1])["deliveries"]
+    assert (sent["status"], sent["attempt"]) == (204, 1)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_simulator_delivers_on_its_own_clock(folder: object, start_simulator: 
     ],
 )
 def test_what_is_wrong_is_told_before_it_listens(
-    empty_desk: Desk, words: list[str], secret: str, code: int, told: str
+    empty_desk: "Desk", words: list[str], secret: str, code: int, told: str
 ) -> None:
     empty_desk.environment["OPENAI_WEBHOOK_SECRET"] = secret
     said = empty_desk("webhooks", *words)
