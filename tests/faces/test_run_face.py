@@ -14,6 +14,12 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 
+@pytest.fixture(autouse=True)
+def by_batch(desk) -> None:
+    """Everything here goes by batch, however few requests there are."""
+    desk.environment["LOWTIDE_ROUTE"] = "batch"
+
+
 def test_an_input_is_planned_run_and_summed_up(desk, snapshot: SnapshotAssertion) -> None:
     said = desk("run", desk.requests(5), "--yes")
     assert said.code == 0
