@@ -271,12 +271,13 @@ def credential(settings: Settings, provider: ProviderSettings, environment: Mapp
         return "sk-simulated"
     if not provider.api_key:
         return ""
+    said = {"anthropic": "LOWTIDE_API_KEY=", "openai": "LOWTIDE_OPENAI_API_KEY="}.get(provider.name, "api_key = ")
     shown = {"anthropic": "Anthropic", "openai": "OpenAI"}.get(provider.name, provider.name)
     return read_secret(
         provider.api_key,
         environment,
         what=f"key for {shown}",
-        elsewhere="point at a file or keyring with LOWTIDE_API_KEY=file:PATH",
+        elsewhere=f"point at a file or keyring with {said}file:PATH",
         where_said="see api_key in: lowtide config show --origin",
     )
 
