@@ -57,7 +57,8 @@ def test_no_key(empty_desk, snapshot: SnapshotAssertion) -> None:
 
 def test_a_key_that_is_not_accepted(empty_desk, start_simulator, snapshot: SnapshotAssertion) -> None:
     address = start_simulator("--clock", "system", "--api-key", "the right one")
-    empty_desk.environment |= {"LOWTIDE_BASE_URL": address, "ANTHROPIC_API_KEY": "a wrong one", "OPENAI_API_KEY": ""}
+    empty_desk.environment |= {"LOWTIDE_BASE_URL": address, "LOWTIDE_OPENAI_BASE_URL": address}
+    empty_desk.environment |= {"ANTHROPIC_API_KEY": "a wrong one", "OPENAI_API_KEY": ""}
     said = empty_desk("run", empty_desk.requests(2), "--yes", "-q")
     assert said.code == 4
     assert "a wrong one" not in said.out + said.err
