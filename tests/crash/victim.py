@@ -36,11 +36,16 @@ MODEL = """<?xml version="1.0" encoding="UTF-8"?>
 
 @dataclass(kw_only=True)
 class Victim:
-    """One simulator, one store, one run; ``kill_at`` and ``kill_after`` end its process, ``finish`` lets it live."""
+    """One simulator, one store, one run; ``kill_at`` and ``kill_after`` end its process, ``finish`` lets it live.
+
+    ``model`` says by whom everything is answered; it goes out in batches, but for the first of each kind.
+    """
 
     folder: Path
     seed: int
     faults: list[dict] = field(default_factory=list)
+    model: str = "claude-sonnet-5-5"
+    route: str = "batch"
     killed: Counter = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -56,7 +61,8 @@ class Victim:
         )  # fmt: skip
         assert self.simulator.stdout is not None
         self.address = json.loads(self.simulator.stdout.readline())["address"]
-        planned = self._command("plan", str(self.folder / "models"), "--json")
+        models = str(self.folder / "models")
+        planned = self._command("plan", models, "--json", "--model", self.model, "--route", self.route)
         out, _ = planned.communicate(timeout=PATIENCE_SECONDS)
         assert planned.returncode == 0, out
         self.plan_id = json.loads(out)["plan"]
@@ -126,7 +132,7 @@ class Victim:
         store.close()
         assert set(states) == {"succeeded"}, states
         assert {hold.reason for hold in holds} <= {"doubt"}, holds
-        names = Counter(line["custom_id"] for line in lines if line.get("custom_id"))
+        names = Counter(line["custom_id"] for line in lines if line.get("batch_id"))
         assert all(count == 1 for count in names.values()), f"bought twice: {names}"
         doubts = sum(hold.remaining_nanos for hold in holds)
         assert 0 <= bill["nanos"] - spent <= doubts, f"bill {bill['nanos']}, books {spent}, doubts {doubts}"
