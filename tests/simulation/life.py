@@ -5,6 +5,8 @@ life. Nothing here sleeps.
 """
 
 import asyncio
+import hashlib
+import json
 import random
 import shutil
 import sqlite3
@@ -30,7 +32,7 @@ from lowtide.money import Nanos
 from lowtide.reports import RunReport
 from lowtide.request import Neutral, Request, RequestKey
 from lowtide.settings import load_catalog, read_settings
-from lowtide.store import Store, _machine, books
+from lowtide.store import Store, _machine, books, calls
 from lowtide.store.schema import ATTEMPTS, HOLDS, REQUESTS, SHARDS, TRANSFERS
 from lowtide.testing import LoopbackTransport
 from lowtide.workload import Answer, Answers, Delivery, Document, LaterWave, Scope, WorkloadOptions
@@ -38,9 +40,12 @@ from lowtide_simulator.app import create_app
 from lowtide_simulator.bill import cost, half_even, line_rates
 from lowtide_simulator.faults import ConnectionCut, Rule
 from lowtide_simulator.in_process import InProcess
+from lowtide_simulator.openai.batches import Status
+from lowtide_simulator.openai.work import DELIVERY
 from lowtide_simulator.world import Turnaround, World, WorldOptions
 
 MODEL = "claude-haiku-4-5"
+GPT = "gpt-6-luna"
 TURNS_MAX = 4000
 STRANGER = "someone-else"
 COMPILED: dict = {}
@@ -66,18 +71,28 @@ def fresh_store() -> bytes:
 worker.IDLE = timedelta(days=2)  # nobody else writes to these stores: no need to look in between
 
 
+def digest_of(body: bytes) -> str:
+    """Give the digest that the simulator's bill has for a body: what is asked, but for how the answer is delivered."""
+    bare = {name: value for name, value in json.loads(body).items() if name not in DELIVERY}
+    return hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()
+
+
 class Crash(BaseException):
     """The process is gone. Nothing may catch it."""
 
 
 class Tree:
-    """A workload of waves: leaves, then parents that quote them. Keys are ``w{wave}-{number}``."""
+    """A workload of waves: leaves, then parents that quote them. Keys are ``w{wave}-{number}``.
+
+    Leaves ask the models in turn, parents the first: a later wave asks nobody whom the plan did not name.
+    """
 
     name = "tree"
     goes_on = False
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, widths: tuple[int, ...], models: tuple[str, ...] = (MODEL,)) -> None:
         self.widths = widths
+        self.models = models
 
     def accepts(self, source: Path) -> bool:
         return source.suffix == ".tree"
@@ -121,7 +136,7 @@ class Tree:
                 texts.append(found.text or f"(gap: {found.reason})")
             yield Request(
                 key=RequestKey(f"w{wave}-{number}"),
-                model=MODEL,
+                model=self.models[0 if wave else number % len(self.models)],
                 kind=f"kind{wave % 2}",
                 body=Neutral(text=f"node {wave}.{number}: " + " | ".join(texts), max_output_tokens=60),
                 depends_on=tuple(children),
@@ -148,10 +163,14 @@ class Tree:
 
 @dataclass(kw_only=True)
 class Life:
-    """A life. ``crash_chance`` is the chance to crash at each named point and around each commit."""
+    """A life. ``crash_chance`` is the chance to crash at each named point and around each commit.
+
+    ``models`` say who is asked, in turn: a model belongs to one provider here.
+    """
 
     seed: int
     widths: tuple[int, ...] = (7,)
+    models: tuple[str, ...] = (MODEL,)
     cap_share: float | None = None
     crash_chance: float = 0.0
     rules: tuple[Rule, ...] = ()
@@ -178,7 +197,7 @@ class Life:
             )
         )
         self.app = create_app(self.world)
-        self.tree = Tree(self.widths)
+        self.tree = Tree(self.widths, self.models)
         self.lives = 0
         self.run_id: RunId | None = None
         (self.folder / "in.tree").write_text("tree")
@@ -329,6 +348,9 @@ class Life:
                 settled = Counter()
                 for row in tx.execute(select(TRANSFERS).where(TRANSFERS.c.verb == "settle")):
                     settled[row.shard_id, row.ordinal] += row.amount_nanos
+                doubts = calls.doubts(tx)
+                bodies = tx.execute(select(REQUESTS.c.seq, REQUESTS.c.body_at)).all()
+            self.digests = {row.seq: digest_of(store.body(row.body_at)) for row in bodies}
         finally:
             store.close()
         assert not self.over_cap, self.over_cap
@@ -336,6 +358,7 @@ class Life:
         assert sum(states.values()) == sum(self.widths) or report.state == "canceled", states
         assert {row.reason for row in holds} <= {"doubt", "row_missing"}, "a hold without a reason is left"
         self._judge_bill(report, settled, holds, attempts)
+        self._judge_doubts(doubts, holds, attempts)
         self._judge_documents(states)
 
     def _judge_bill(self, report: RunReport, settled: Counter, holds: list, attempts: list) -> None:
@@ -362,7 +385,7 @@ class Life:
             missing += sum(amounts)
         held_missing = sum(row.remaining_nanos for row in holds if row.reason == "row_missing")
         assert missing <= held_missing, f"billed and never seen: {missing}, held for it: {held_missing}"
-        settled_realtime = sum(row.cost_nanos for row in attempts if row.route == "realtime")
+        settled_realtime = sum(row.cost_nanos for row in attempts if row.route != "batch")
         lost = sum(realtime) - settled_realtime
         held_doubt = sum(row.remaining_nanos for row in holds if row.reason == "doubt")
         assert 0 <= lost <= held_doubt, (
@@ -374,14 +397,45 @@ class Life:
         twice = {shard: count for shard, count in shards_bought.items() if count > 1}
         assert not twice or self.twins_expected, f"a shard was bought twice: {twice}"
 
+    def _judge_doubts(self, doubts: list[calls.DoubtRow], holds: list, attempts: list) -> None:
+        """Promise 3: whatever was bought in real time and never settled is a doubt about that very request, held in full.
+
+        A doubt has a hold of its own, and there is no such hold without a doubt: they can be settled by name.
+        """
+        assert not [doubt for doubt in doubts if doubt.call.hold_id is None], "a doubt without a hold"
+        remaining = {row.hold_id: row.remaining_nanos for row in holds if row.reason == "doubt"}
+        assert set(remaining) <= {doubt.call.hold_id for doubt in doubts}, "a hold for a doubt that nobody can settle"
+        unsettled: dict[str, list[int]] = defaultdict(list)
+        for line in self.world.bill.lines():
+            if line.custom_id is None:
+                unsettled[line.digest].append(half_even(cost(line.usage, rates := line_rates(line)), rates.denominator))
+        for row in attempts:
+            if row.route != "batch" and row.outcome == "succeeded":
+                billed = unsettled[self.digests[row.seq]]
+                assert row.cost_nanos in billed, f"settled {row.cost_nanos} for {row.seq}, billed {billed}"
+                billed.remove(row.cost_nanos)
+        held: dict[str, list[int]] = defaultdict(list)
+        for doubt in doubts:
+            held[self.digests[doubt.call.seq]].append(remaining[doubt.call.hold_id])
+        for digest, amounts in unsettled.items():
+            assert len(amounts) <= len(held[digest]), f"bought {len(amounts)} times unseen, {len(held[digest])} doubts"
+            for amount, most in zip(
+                sorted(amounts), sorted(held[digest])[-len(amounts) :] if amounts else [], strict=True
+            ):
+                assert amount <= most, f"{amount} was billed for a doubt that holds {most}"
+
     def bury(self) -> None:
         """Remove the folder of a life that ended well."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def batches_by_shard(self) -> Iterator[str]:
+        """Name the shard of every batch of ours that may have been worked on, at either provider."""
         for batch in self.world.batches.values():
             name = batch.columns.custom_ids[0]
             yield name.rpartition("-")[0]
+        for theirs in self.world.openai.batches.values():
+            if theirs.status is not Status.FAILED and theirs.columns is not None:
+                yield theirs.columns.custom_ids[0].rpartition("-")[0]
 
     def _judge_documents(self, states: Counter) -> None:
         found = list((self.folder / "out").rglob("text.md"))
@@ -389,58 +443,125 @@ class Life:
         assert not list((self.folder / "out").rglob("*.part"))
 
 
+def batch_faults(chance: random.Random, *, create: str, listing: str, look: str, results: str) -> list[dict]:
+    """List what may go wrong with a batch of either provider."""
+    return [
+        {"on": create, "fault": "lost_reply_after_commit", "times": chance.randint(1, 2)},
+        {"on": create, "fault": "cut_before_commit", "times": chance.randint(1, 3)},
+        {"on": create, "fault": "status", "status": 500, "times": 2},
+        {"on": create, "fault": "status", "status": 429, "retry_after": 7, "times": 2},
+        {"on": create, "fault": "items_errored", "share": 0.4, "times": 1, "error_type": "api_error"},
+        {"on": create, "fault": "items_expired", "share": 0.4, "times": 1},
+        {"on": create, "fault": "rows_missing", "rows": 2, "times": 1},
+        {"on": create, "fault": "slow_list", "seconds": 40, "times": 1},
+        {"on": listing, "fault": "status", "status": 503, "times": 3, "probability": 0.5},
+        {"on": look, "fault": "status", "status": 500, "times": 9},
+        {"on": look, "fault": "status", "status": 404, "times": 2},
+        {"on": results, "fault": "cut_results_after_bytes", "bytes": chance.randint(0, 3000), "times": 3},
+        {"on": results, "fault": "rows_twice", "rows": 2},
+        {"on": results, "fault": "rows_missing", "rows": 1, "times": 2},
+        {"on": results, "fault": "results_vanish", "times": 2},
+        {"on": results, "fault": "truncated_utf8", "times": 1},
+    ]
+
+
+def call_faults(call: str) -> list[dict]:
+    """List what may go wrong with a real-time call of either provider."""
+    return [
+        {"on": call, "fault": "lost_reply_after_commit", "times": 1, "probability": 0.5},
+        {"on": call, "fault": "cut_before_commit", "times": 1, "probability": 0.5},
+        {"on": call, "fault": "status", "status": 429, "times": 1},
+        {"on": call, "fault": "status", "status": 500, "times": 1},
+        {"on": call, "fault": "status", "status": 503, "times": 2},
+    ]
+
+
+BATCHES = "/v1/messages/batches"
+
+
+def anthropic_faults(chance: random.Random) -> list[dict]:
+    """List what may go wrong at Anthropic."""
+    return [
+        *batch_faults(
+            chance,
+            create=f"POST {BATCHES}",
+            listing=f"GET {BATCHES}",
+            look=f"GET {BATCHES}/{{id}}",
+            results=f"GET {BATCHES}/{{id}}/results",
+        ),
+        {"on": f"POST {BATCHES}", "fault": "status", "status": 529, "times": 3},
+        *call_faults("POST /v1/messages"),
+        {"on": "POST /v1/messages", "fault": "status", "status": 529, "times": 2},
+    ]
+
+
+def openai_faults(chance: random.Random) -> list[dict]:
+    """List what may go wrong at OpenAI: its batches lie in files, its windows are made in the background."""
+    return [
+        *batch_faults(
+            chance,
+            create="POST /v1/batches",
+            listing="GET /v1/batches",
+            look="GET /v1/batches/{id}",
+            results="GET /v1/files/{id}/content",
+        ),
+        {"on": "POST /v1/batches", "fault": "output_file_late", "seconds": 400, "times": 1},
+        {"on": "POST /v1/batches", "fault": "canceled_by_other", "seconds": 90, "times": 1},
+        {"on": "POST /v1/files", "fault": "lost_reply_after_commit", "times": 1},
+        {"on": "POST /v1/files", "fault": "cut_before_commit", "times": 2},
+        {"on": "POST /v1/files", "fault": "status", "status": 500, "times": 2},
+        *call_faults("POST /v1/responses"),
+    ]
+
+
+def window_faults() -> list[dict]:
+    """List what may go wrong with what is made in the background."""
+    return [
+        {"on": "POST /v1/responses", "fault": "background_fails", "times": 2},
+        {"on": "POST /v1/responses", "fault": "background_lost", "times": 1},
+        {"on": "GET /v1/responses/{id}", "fault": "status", "status": 404, "times": 2},
+        {"on": "GET /v1/responses/{id}", "fault": "status", "status": 500, "times": 3},
+        {"on": "GET /v1/responses/{id}", "fault": "cut_before_commit", "times": 2},
+    ]
+
+
 def seeded(seed: int) -> Life:
-    """Draw a life: its tree, its cap, its faults and how often it crashes."""
+    """Draw a life: its tree, who is asked and how, its cap, its faults and how often it crashes.
+
+    Of ten lives four are Anthropic's batches, three OpenAI's, one batches of both, one real time and one a window.
+    """
     chance = random.Random(seed ^ 0x5EED)
     widths = tuple(chance.randint(1, 9) for _ in range(chance.choice([1, 1, 2, 3])))
-    menu = [
-        {"on": "POST /v1/messages/batches", "fault": "lost_reply_after_commit", "times": chance.randint(1, 2)},
-        {"on": "POST /v1/messages/batches", "fault": "cut_before_commit", "times": chance.randint(1, 3)},
-        {"on": "POST /v1/messages/batches", "fault": "status", "status": 500, "times": 2},
-        {"on": "POST /v1/messages/batches", "fault": "status", "status": 529, "times": 3},
-        {"on": "POST /v1/messages/batches", "fault": "status", "status": 429, "retry_after": 7, "times": 2},
-        {
-            "on": "POST /v1/messages/batches",
-            "fault": "items_errored",
-            "share": 0.4,
-            "times": 1,
-            "error_type": "api_error",
-        },
-        {"on": "POST /v1/messages/batches", "fault": "items_expired", "share": 0.4, "times": 1},
-        {"on": "POST /v1/messages/batches", "fault": "rows_missing", "rows": 2, "times": 1},
-        {"on": "POST /v1/messages/batches", "fault": "slow_list", "seconds": 40, "times": 1},
-        {"on": "GET /v1/messages/batches", "fault": "status", "status": 503, "times": 3, "probability": 0.5},
-        {"on": "GET /v1/messages/batches/{id}", "fault": "status", "status": 500, "times": 9},
-        {"on": "GET /v1/messages/batches/{id}", "fault": "status", "status": 404, "times": 2},
-        {
-            "on": "GET /v1/messages/batches/{id}/results",
-            "fault": "cut_results_after_bytes",
-            "bytes": chance.randint(0, 3000),
-            "times": 3,
-        },
-        {"on": "GET /v1/messages/batches/{id}/results", "fault": "rows_twice", "rows": 2},
-        {"on": "GET /v1/messages/batches/{id}/results", "fault": "rows_missing", "rows": 1, "times": 2},
-        {"on": "GET /v1/messages/batches/{id}/results", "fault": "results_vanish", "times": 2},
-        {"on": "GET /v1/messages/batches/{id}/results", "fault": "truncated_utf8", "times": 1},
-        {"on": "POST /v1/messages", "fault": "lost_reply_after_commit", "times": 1, "probability": 0.5},
-        {"on": "POST /v1/messages", "fault": "cut_before_commit", "times": 1, "probability": 0.5},
-        {"on": "POST /v1/messages", "fault": "status", "status": 529, "times": 2},
-        {"on": "POST /v1/messages", "fault": "status", "status": 429, "times": 1},
-        {"on": "POST /v1/messages", "fault": "status", "status": 500, "times": 1},
-    ]
+    lane = chance.choice(["batch"] * 8 + ["realtime", "window"])
+    models = chance.choice([(MODEL,)] * 4 + [(GPT,)] * 3 + [(MODEL, GPT)]) if lane == "batch" else (GPT, MODEL)
+    menu: list[dict] = []
+    if MODEL in models:
+        menu += anthropic_faults(chance)
+    if GPT in models:
+        menu += openai_faults(chance)
+    if lane == "window":
+        menu += window_faults()
+    if lane == "realtime":
+        menu = [rule for rule in menu if rule["on"] in ("POST /v1/messages", "POST /v1/responses")]
     picked = chance.sample(menu, chance.randint(0, 5))
     return Life(
         seed=seed,
         widths=widths,
+        models=models,
         cap_share=chance.choice([None, 0.0, 0.3, 1.0]),
         crash_chance=chance.choice([0.0, 0.003, 0.008, 0.015]),
         rules=msgspec.convert(picked, tuple[Rule, ...]),
         options={"errored_share": chance.choice([0.0, 0.1]), "expired_share": chance.choice([0.0, 0.1])},
-        settings={"batch_requests_max": chance.choice([100_000, 2, 3])},
+        settings={
+            "batch_requests_max": chance.choice([100_000, 2, 3]),
+            "route": {"window": chance.choice(["2h", "8h"])}.get(lane, lane),
+            "doubts": chance.choice(["resend", "resend", "wait"]),
+        },
     )
 
 
 def told(life: Life) -> str:
     """Say a life for the message of a failure."""
     rules = ", ".join(f"{rule.on}: {rule.fault}" for rule in life.rules)
-    return f"seed {life.seed}: widths {life.widths}, {life.crashes} crashes, faults [{rules}]"
+    way = f"{' '.join(life.models)} by {life.settings['route']}"
+    return f"seed {life.seed}: {way}, widths {life.widths}, {life.crashes} crashes, faults [{rules}]"

@@ -407,50 +407,46 @@ def test_a_batch_that_is_gone_is_given_up_when_its_run_is_canceled():
 
 def test_a_shard_packed_before_a_price_change_is_not_sent_after_it():
     """Promise 5: the hold was made at yesterday's price, so it is no bound of what today's create would cost."""
+    packed = KnownShard(
+        shard_id=ShardId("lt00000000000000"),
+        route="batch",
+        state=AttemptState.OUT,
+        delivered=False,
+        batches=(
+            KnownBatch(
+                batch_id=BatchId(1),
+                role=Role.OURS,
+                state=BatchState.PLANNED,
+                provider_batch_id=None,
+                creates=0,
+                verified=False,
+                cancel_asked=False,
+                landed=False,
+                next_at=None,
+            ),
+        ),
+    )
+    calls = KnownShard(
+        shard_id=ShardId("lt00000000000001"),
+        route="realtime",
+        state=AttemptState.RESERVED,
+        delivered=False,
+        unstarted=7,
+    )
     known = KnownRun(
         run_id=RunId("r_1"),
         state=RunState.ACTIVE,
         wave=0,
         waves=1,
-        pending=0,
-        retrying=0,
-        next_ceiling=Nanos(0),
+        lots=(),
         untested=(),
         account=Account(account_id=AccountId("run:r_1"), limit=None, held=Nanos(5)),
         prices_hold=False,
-        shards=(
-            KnownShard(
-                shard_id=ShardId("lt00000000000000"),
-                route="batch",
-                state=AttemptState.OUT,
-                delivered=False,
-                next_at=None,
-                batches=(
-                    KnownBatch(
-                        batch_id=BatchId(1),
-                        role=Role.OURS,
-                        state=BatchState.PLANNED,
-                        provider_batch_id=None,
-                        creates=0,
-                        verified=False,
-                        cancel_asked=False,
-                        landed=False,
-                        next_at=None,
-                    ),
-                ),
-            ),
-            KnownShard(
-                shard_id=ShardId("lt00000000000001"),
-                route="realtime",
-                state=AttemptState.RESERVED,
-                delivered=False,
-                next_at=None,
-            ),
-        ),
+        shards=(packed, calls),
     )
     door = KnownDoor(unconfirmed_batch=None, backoff_until=None, queued_requests=0)
-    rules = DispatchRules(queued_requests_max=100, shard_requests_max=100)
-    decision = next_commands([known], door, rules, datetime(2026, 11, 22, tzinfo=UTC))
+    limits = DispatchRules(queued_requests_max=100, shard_requests_max=100)
+    decision = next_commands([known], {"anthropic": door}, limits, datetime(2026, 11, 22, tzinfo=UTC))
     assert [type(command) for command in decision.commands] == [Pause]
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import msgspec
 import pytest
-from life import Life
+from life import GPT, MODEL, Life
 
 from lowtide import points
 from lowtide_simulator.faults import Rule
@@ -57,16 +57,50 @@ def test_create_refused_for_now(status):
     ends_well(faulty({"on": CREATE, "fault": "status", "status": status, "times": 3}))
 
 
-@pytest.mark.parametrize("point", sorted(name for name in points.POINTS if not name.startswith("reconcile")))
-def test_killed_at_every_point(point):
+POINTS = sorted(name for name in points.POINTS if not name.startswith("reconcile"))
+BY_UPLOAD = {"upload.after_reply"}  # passed only where lines are uploaded before a batch is created
+OF_CALLS = [name for name in POINTS if name.startswith(("pack", "call", "deliver", "finish"))]
+
+
+@pytest.mark.parametrize(
+    ("model", "point"),
+    [
+        *((MODEL, point) for point in POINTS if point not in BY_UPLOAD),
+        *((GPT, point) for point in POINTS),
+    ],
+)
+def test_killed_at_every_point(model, point):
     """Killed once at each named point, and started again."""
-    life = Life(seed=9, widths=(6, 2), crash_at={point: 1})
+    life = Life(seed=9, widths=(6, 2), models=(model,), crash_at={point: 1})
     report = life.live()
     life.judge(report)
 
     assert life.crashes == 1, f"{point} was never passed"
     assert report.answered == 8
-    assert len(life.world.batches) == 2
+    assert len(life.world.batches) + len(life.world.openai.batches) == 2
+    life.bury()
+
+
+@pytest.mark.parametrize(
+    ("route", "point"),
+    [
+        *(("realtime", point) for point in OF_CALLS),
+        *(("2h", point) for point in OF_CALLS if point.startswith("call")),
+    ],
+)
+def test_killed_at_every_point_of_real_time(route, point):
+    """The second time: a block of many calls, not the first of its kind alone. Only what was in flight is a doubt."""
+    life = Life(
+        seed=9, widths=(6, 2), models=(GPT,), crash_at={point: 2 if point.startswith("call") else 1},
+        settings={"route": route},
+    )  # fmt: skip
+    report = life.live()
+    life.judge(report)
+
+    assert life.crashes == 1, f"{point} was never passed"
+    assert report.answered == 8
+    assert len(life.world.openai.batches) == 0
+    assert bool(report.nothing_bought) is (point in ("call.after_intent", "call.after_reply")), "else nothing is unsure"
     life.bury()
 
 
@@ -110,6 +144,74 @@ def test_rows_that_never_come_are_bought_again_and_the_loss_is_named():
     assert set(report.nothing_bought) == {"row_missing"}
     assert len(life.world.batches) == 2
     assert Counter(len(batch.columns.custom_ids) for batch in life.world.batches.values()) == {11: 1, 5: 1}
+    life.bury()
+
+
+OPENAI_CREATE = "POST /v1/batches"
+
+
+def theirs(*rules: dict, **more: object) -> Life:
+    """A life of OpenAI's batches."""
+    return faulty(*rules, models=(GPT,), **more)
+
+
+def ends_well_there(life: Life, *, batches: int = 1) -> None:
+    report = life.live()
+    life.judge(report)
+    assert report.state == "done"
+    assert report.answered == 12
+    assert len(life.world.openai.batches) == batches
+    assert report.nothing_bought == {}
+    life.bury()
+
+
+@pytest.mark.parametrize("fault", ["lost_reply_after_commit", "cut_before_commit"])
+def test_an_openai_create_whose_reply_was_lost_is_found_by_its_token(fault):
+    ends_well_there(theirs({"on": OPENAI_CREATE, "fault": fault, "times": 1}))
+
+
+@pytest.mark.parametrize("fault", ["lost_reply_after_commit", "cut_before_commit"])
+def test_an_upload_whose_reply_was_lost_is_made_again(fault):
+    """It costs nothing: only the batch that names the file does."""
+    ends_well_there(theirs({"on": "POST /v1/files", "fault": fault, "times": 2}))
+
+
+def test_files_that_come_late_are_waited_for():
+    ends_well_there(theirs({"on": OPENAI_CREATE, "fault": "output_file_late", "seconds": 4000, "times": 1}))
+
+
+def test_files_that_come_late_are_waited_for_also_when_somebody_canceled_the_batch():
+    """What had finished is paid and read, the rest goes out again."""
+    life = theirs(
+        {"on": OPENAI_CREATE, "fault": "output_file_late", "seconds": 4000, "times": 1},
+        {"on": OPENAI_CREATE, "fault": "canceled_by_other", "seconds": 900, "times": 1},
+        options={"turnaround": Turnaround.parse("1800")},
+    )
+    ends_well_there(life, batches=2)
+
+
+def test_a_batch_of_which_every_line_failed_has_only_an_error_file():
+    life = theirs(
+        {
+            "on": OPENAI_CREATE,
+            "fault": "items_errored",
+            "share": 1,
+            "times": 1,
+            "error_type": "server_error",
+            "status": 500,
+        }
+    )
+    ends_well_there(life, batches=2)
+
+
+def test_what_is_made_in_the_background_and_lost_is_a_doubt():
+    """Worked off, billed, and not to be found: bought again under a second hold, and the first one names it."""
+    life = theirs({"on": "POST /v1/responses", "fault": "background_lost", "nth": 3}, settings={"route": "2h"})
+    report = life.live()
+    life.judge(report)
+
+    assert report.answered == 12
+    assert set(report.nothing_bought) == {"doubt"}
     life.bury()
 
 

@@ -246,7 +246,10 @@ class Batch:
         """The batch object, fields in the order of recorded answers of 2026-08."""
         if self.profile.upper_case:
             return self._together(now)
-        shown = now >= self.times.get("completed_at", now) + self.output_late
+        ended = next(
+            (self.times[name] for name in ("completed_at", "expired_at", "cancelled_at") if name in self.times), now
+        )
+        shown = now >= ended + self.output_late
         prompt, cached, output, reasoning = self.used
         usage = {
             "input_tokens": prompt,
