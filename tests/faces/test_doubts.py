@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from conftest import Desk, simulators
+from desks import Desk, simulators
 from syrupy.assertion import SnapshotAssertion
 
 

@@ -14,7 +14,7 @@ import pytest
 from standardwebhooks import Webhook
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from desks import Desk
 
 SECRET = "whsec_" + "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIGI="
 OTHER = "whsec_" + "YW5vdGhlciBzZWNyZXQsIDI0IGJ5dGU="

@@ -37,7 +37,8 @@ class Books(RuleBasedStateMachine):
     @rule(target=holds, amount=AMOUNTS)
     def reserve(self, amount: Nanos) -> HoldId:
         hold_id = HoldId(len(self.open) + 1)
-        fits = self.account.limit is None or self.account.committed + amount <= self.account.limit
+        headroom = self.account.headroom
+        fits = headroom is None or amount <= headroom  # nothing at all always fits
         assert (may_reserve(self.account, amount) is Verdict.ACCEPTED) is fits
         if not fits:
             self.open[hold_id] = Hold(hold_id=hold_id, account_id=self.account.account_id, remaining=ZERO)
