@@ -183,6 +183,11 @@ class Plan:
         """What the batch price saves against real time."""
         return Nanos(self.realtime_likely - self.cost_likely)
 
+    @property
+    def caching_likely(self) -> Nanos:
+        """What caching is expected to change: negative when it saves. Lines, moves and this make ``cost_likely``."""
+        return Nanos(self.cost_likely - self.moves_likely - sum(line.cost_likely for line in self.lines))
+
 
 # Earlier answers by (kind, model).
 Learned = Mapping[tuple[str, str], OutputHistory]

@@ -46,6 +46,7 @@ def test_errors_for_programs_are_one_object(empty_desk) -> None:
     }
     (usage,) = empty_desk("status", "--limit", "x", "--json").objects
     assert usage["error"]["code"] == "usage"
+    assert usage["error"]["hint"] == "lowtide status --help"
 
 
 def test_no_key(empty_desk, snapshot: SnapshotAssertion) -> None:

@@ -21,6 +21,17 @@ def test_the_list(done, snapshot: SnapshotAssertion) -> None:
     assert str(done("status")) == snapshot
 
 
+def test_a_long_name_is_cut_before_an_id_or_a_figure_is(desk) -> None:
+    name = desk.requests(3, name="requests of the whole long year.jsonl")
+    assert desk("run", name, "--cap", "1", "-q").code == 0
+    assert desk("plan", name).code == 0
+    listed = desk("status").out
+    assert "…" in listed
+    (run_id,) = (each["run"] for each in desk("status", "--json").objects[0]["runs"])
+    assert sum(line.startswith(f"{run_id}   requests") and "3 / 3" in line for line in listed.splitlines()) == 1
+    assert max(map(len, listed.splitlines())) <= 80
+
+
 def test_one_run(done, snapshot: SnapshotAssertion) -> None:
     assert str(done("status", done.run_id())) == snapshot
 

@@ -1,6 +1,7 @@
 """``lowtide plan`` as people and programs see it."""
 
 import json
+from decimal import Decimal
 from importlib import resources
 
 import pytest
@@ -16,6 +17,11 @@ def test_a_batch_file(desk, snapshot: SnapshotAssertion) -> None:
 def test_a_folder_of_models(desk, snapshot: SnapshotAssertion) -> None:
     desk.folder.joinpath("models").symlink_to(DEMO)
     assert str(desk("plan", "models", "--cap", "5")) == snapshot
+    (made,) = desk("plan", "models", "--json").objects
+    cost = made["cost"]
+    parts = [*(line["likely"] for line in made["lines"]), cost["moves_likely"], cost["caching_likely"]]
+    assert sum(map(Decimal, parts)) == Decimal(cost["likely"])
+    assert Decimal(cost["caching_likely"]) < 0
 
 
 def test_a_table(desk, snapshot: SnapshotAssertion) -> None:

@@ -18,14 +18,17 @@ SCHEMA = "lowtide/1"
 def show_usage(error: click.ClickException, *, as_json: bool) -> int:
     """Tell what is wrong with the command line; gives the exit code."""
     message = error.format_message()
+    where = error.ctx if isinstance(error, click.UsageError) else None
+    hint = "" if where is None else f"{where.command_path} --help"
     if as_json:
-        print(json.dumps({"schema": SCHEMA, "error": {"code": "usage", "message": message}}, ensure_ascii=False))
+        body = {"code": "usage", "message": message, "hint": hint}
+        print(json.dumps({"schema": SCHEMA, "error": body}, ensure_ascii=False))
     elif isinstance(error, click.exceptions.NoArgsIsHelpError):
         print(message, file=sys.stderr)
     else:
         print(f"error: {message}", file=sys.stderr)
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            print(f"hint: {error.ctx.command_path} --help", file=sys.stderr)
+        if hint:
+            print(f"hint: {hint}", file=sys.stderr)
     return error.exit_code
 
 

@@ -122,7 +122,7 @@ def _routes(plan: Plan) -> Table:
     several = len({line.model for line in plan.lines}) > 1
     columns = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "LIKELY", "AT MOST")
     made = screen.table("ROUTE", *columns, right=(1, 2, 3, 4, 5), fold=(0,) if several else ())
-    if several or plan.moves_likely:
+    if several or plan.moves_likely or plan.caching_likely:
         made.padding = (0, 2, 0, 0)
     for line in sorted(plan.lines, key=lambda each: (each.provider, each.model, each.route)):
         route = ROUTES.get(line.route, line.route)
@@ -137,7 +137,9 @@ def _routes(plan: Plan) -> Table:
         )
     if plan.moves_likely:
         made.add_row("expected to move", "", "", "", _signed(plan.moves_likely), "")
-    if len(plan.lines) > 1 or plan.moves_likely:
+    if plan.caching_likely:
+        made.add_row("expected of caching", "", "", "", _signed(plan.caching_likely), "")
+    if len(plan.lines) > 1 or plan.moves_likely or plan.caching_likely:
         made.add_row(
             "",
             f"{plan.requests:,}",
@@ -265,7 +267,10 @@ def _plan_time(plan: Plan) -> str:
     text = f"{waves}half of such runs are done in {span(plan.ready_half)}, 9 in 10 in {span(plan.ready_nine_in_ten)}"
     if plan.turnaround is not None and plan.ready_basis == "measured":
         return f"{text}, by the last {counted(plan.turnaround.batches, 'batch', 'batches')}"
-    return f"{text}, we suppose: no history yet; the provider may take a day{'' if count == 1 else ' for each'}"
+    supposed = f"{text}, we suppose: no history yet"
+    if plan.route != "batch":
+        return supposed  # a window is what was bought
+    return f"{supposed}; the provider may take a day{'' if count == 1 else ' for each'}"
 
 
 def _plan_deadline(plan: Plan) -> Iterator[tuple[str, str | Text]]:
@@ -609,18 +614,23 @@ def answers_at(report: RunReport) -> str:
 
 def runs_table(reports: Sequence[RunReport]) -> Table:
     """List runs, newest first."""
-    made = screen.table("RUN", "NAME", "STATE", "ANSWERED", "SPENT / PLAN", "READY", right=(3, 4))
+    made = screen.table("RUN", "NAME", "STATE", "ANSWERED", "SPENT / PLAN", "READY", right=(3, 4), fold=(1,))
     made.columns[1].max_width = 22
     for report in reports:
         made.add_row(
             report.run_id,
-            report.title,
+            _name(report.title),
             STATES.get(report.state, report.state),
             f"{report.answered:,} / {report.planned:,}",
             f"{show_dollars(report.spent)} / {show_dollars(report.plan_likely)}",
             "-" if report.state == "paused" else moment(report.ended_at or report.ready_from, report.now),
         )
     return made
+
+
+def _name(title: str) -> Text:
+    """A name on one line: it is cut before an id or a figure is."""
+    return Text(title, no_wrap=True, overflow="ellipsis")
 
 
 def needs(report: RunReport) -> Iterator[Text]:
@@ -636,12 +646,12 @@ def needs(report: RunReport) -> Iterator[Text]:
 
 def plans_table(plans: Sequence[Plan], now: datetime) -> Table:
     """List plans that were not run."""
-    made = screen.table("PLAN, NOT RUN", "NAME", "MADE", "REQUESTS", "LIKELY", "AT MOST", right=(3, 4, 5))
+    made = screen.table("PLAN, NOT RUN", "NAME", "MADE", "REQUESTS", "LIKELY", "AT MOST", right=(3, 4, 5), fold=(1,))
     made.columns[1].max_width = 22
     for plan in plans:
         made.add_row(
             plan.plan_id,
-            plan.title,
+            _name(plan.title),
             moment(plan.created_at, now),
             f"{plan.requests:,}",
             show_dollars(plan.cost_likely),

@@ -101,6 +101,7 @@ def plan_json(plan: Plan, problems: Iterable[Problem] = (), release: Rounds | No
             "high": decimal_dollars(plan.cost_high),
             "ceiling": decimal_dollars(plan.cost_ceiling),
             "moves_likely": decimal_dollars(plan.moves_likely),
+            "caching_likely": decimal_dollars(plan.caching_likely),
             "realtime_likely": decimal_dollars(plan.realtime_likely),
             "saving": decimal_dollars(plan.saving),
         },

@@ -160,9 +160,12 @@ async def _list_unknown(chosen: Choices, provider: str) -> int:
         pictures.show(out, "Every batch of this account is known here.")
         return 0
     made = screen.table("BATCH", "PROVIDER", "REQUESTS", "STATE", "AGE", right=(2,), fold=(3,))
+    made.padding = (0, 2, 0, 0)
     for each in found:
-        state = pictures.BATCH_STATES.get(each.state, each.state)
-        made.add_row(each.provider_batch_id, each.provider, f"{each.requests:,}", state, span(now - each.created_at))
+        state = pictures.BATCH_STATES.get(each.state, each.state).partition(",")[0]
+        count = f"{each.requests:,}" if each.requests else "-"  # not counted yet
+        age = " ".join(span(now - each.created_at).split()[:2])  # its largest unit: an id is never cut
+        made.add_row(each.provider_batch_id, each.provider, count, state, age)
     pictures.show(out, made)
     if not chosen.quiet:
         pictures.show(screen.console(chosen, sys.stderr), "", "Take one over:  lowtide adopt BATCH --provider NAME")

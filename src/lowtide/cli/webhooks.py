@@ -128,7 +128,9 @@ class _Teller:
         if self._chosen.json:
             _print_json({"type": "webhooks", "counts": {each.value: count for each, count in sorted(counts.items())}})
             return
-        print(f"{sum(counts.values()):,} deliveries")
+        from lowtide.cli.screen import counted  # noqa: PLC0415 brings rich
+
+        print(counted(sum(counts.values()), "delivery", "deliveries"))
         for each, count in sorted(counts.items(), key=lambda pair: -pair[1]):
             print(f"{count:>9,}  {WORDS[each.value]}")
 

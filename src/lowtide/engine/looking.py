@@ -128,7 +128,7 @@ class Looking(Desk):
             title=run.title,
             workload=run.workload,
             source=plan_row.source,
-            model=run.model,
+            model=run.model if plan is None else " ".join(sorted({line.model for line in plan.lines})) or run.model,
             simulated=self.settings.simulated,
             state=run.state,
             reason=run.reason,
