@@ -44,6 +44,7 @@ CODES: Final = {
 }
 # Limits on money, which no waiting of ours lifts. A spend alert that enforces is told as one of them.
 SPEND_CODES: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+TOO_LARGE: Final = "Request too large for "  # a 429 that no waiting lifts: more than a whole minute's tokens
 SPEND_MESSAGES: Final = ("You exceeded your current quota", "Insufficient Balance", "Your credit balance is too low")
 FINAL: Final = Refusal(retry=Retry.NEVER, billed=Billed.NO)
 LATER: Final = Refusal(retry=Retry.LATER, billed=Billed.NO)
@@ -123,6 +124,8 @@ def read_error(*, status: int, headers: Mapping[str, str], body: bytes, now: dat
     else:
         code, message = found.code, found.message
         meaning = _meaning(found.known, status)
+        if status == 429 and message.startswith(TOO_LARGE):
+            code, meaning = "request_too_large", FINAL
     spend_limit = code in SPEND_CODES or message.startswith(SPEND_MESSAGES) or status == 402
     return ApiError(
         status=status,

@@ -81,8 +81,8 @@ def set_call(tx: Transaction, shard_id: str, ordinal: int, **values: object) -> 
     tx.execute(CALLS.update().where(where).values(**values))
 
 
-def doubts(tx: Transaction, run_id: str = "", limit: int = 1000) -> list[DoubtRow]:
-    """List doubts, oldest first: of one run, or of every one."""
+def doubts(tx: Transaction, run_id: str = "", limit: int | None = 1000) -> list[DoubtRow]:
+    """List doubts, oldest first: of one run, or of every one; ``limit`` ``None`` for however many there are."""
     query = (
         select(
             CALLS,

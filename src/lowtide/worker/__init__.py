@@ -58,7 +58,7 @@ class Worker:
                 turn = await self.turn()
                 if self.on_turn is not None:
                     self.on_turn(turn)
-                if self.stopping and not any(hands.flight.holds() for hands in self.doors.values()):
+                if self.stopping and not any(hands.flight.waits_for(turn.open_runs) for hands in self.doors.values()):
                     return turn  # what is in flight, or came and is not settled, would be a doubt otherwise
                 if not (turn.open_runs or turn.taken_elsewhere):
                     return turn
@@ -145,10 +145,12 @@ class Worker:
         if not steps:
             return None
         try:
-            await asyncio.wait(steps, return_when=asyncio.FIRST_EXCEPTION)
+            done, _ = await asyncio.wait(steps, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for step in steps:
                 step.cancel()
+        for failed in (step for step in done if step.exception() is not None):
+            failed.result()  # raises: the others were still in the air, and end with this process
         ended = [step.result() for step in steps]
         return None if None in ended else min(at for at in ended if at is not None)
 
@@ -179,6 +181,9 @@ class Worker:
             with self.hands.store.write() as tx:
                 mine = runs.claim(tx, run, worker=self.hands.worker, now=now, lease=LEASE)
             if mine:
+                if run.leased_by != self.hands.worker:
+                    for hands in self.doors.values():
+                        hands.flight.forget(run.run_id)
                 held.append(replace(run, leased_by=self.hands.worker))
             elif run.run_id not in blockers or (self.focus is not None and run.run_id in self.focus):
                 elsewhere.append(run.run_id)

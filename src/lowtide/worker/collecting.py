@@ -348,7 +348,9 @@ def _failed(hands: Hands, tx: Transaction, this: _Collection, now: datetime) -> 
         sending.wait_again(hands, tx, row, row.members.tolist())
         _send_less(hands, tx, run, row, first, now)
         return
-    by_line = {problem.line - 1: problem for problem in batch.problems if problem.line is not None}
+    # A line that is none of ours names nobody: nothing would ever get better.
+    named = [problem for problem in batch.problems if problem.line is not None and 1 <= problem.line <= row.requests]
+    by_line = {problem.line - 1: problem for problem in named if problem.line is not None}
     everyone = None if by_line else first
     rows: list[Landed] = []
     for ordinal, seq in enumerate(row.members):

@@ -6,7 +6,7 @@ while, one that no waiting lifts pauses the run, and everything else goes back t
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -80,6 +80,11 @@ class Flight:
     told_at: datetime = LONG_AGO
     looked_at: datetime = LONG_AGO
 
+    def waits_for(self, run_ids: Container[RunId]) -> bool:
+        """Say whether something of one of these runs is in flight, or came and is not settled."""
+        waiting = any(ticket.run_id in run_ids for ticket in self.calls)
+        return waiting or any(done and run_id in run_ids for run_id, done in self.done.items())
+
     def holds(self) -> frozenset[tuple[str, int]]:
         """List the calls that this process waits for, or has a reply of, by shard and ordinal."""
         waiting = {(ticket.shard_id, ticket.ordinal) for ticket in self.calls}
@@ -91,12 +96,20 @@ class Flight:
         for came in self.came.values():
             came.set()
 
+    def forget(self, run_id: RunId) -> None:
+        """Forget what was read of a run's blocks: somebody else may have worked on them since."""
+        for shard_id in [shard_id for shard_id, block in self.blocks.items() if block.row.run_id == run_id]:
+            del self.blocks[shard_id]
+
     def drop(self) -> None:
         """Let everything go: the process ends, and what is in flight is lost."""
+        if self.calls or self.done:
+            self.pacers.clear()  # they would wait for these calls to end
         for task in self.calls.values():
             task.cancel()
         self.calls.clear()
         self.done.clear()
+        self.blocks.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

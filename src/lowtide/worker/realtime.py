@@ -35,8 +35,8 @@ from lowtide.store.runs import RunRow
 from lowtide.store.segments import SegmentWriter
 from lowtide.store.shards import Body, Landed, ShardRow
 from lowtide.wire import HttpReply
-from lowtide.worker.hands import Block, Flight, Hands, Ticket, pause, payer
-from lowtide.worker.sending import reserve_shard, wait_again
+from lowtide.worker.hands import ASKED_SECONDS_MAX, Block, Flight, Hands, Ticket, pause, payer
+from lowtide.worker.sending import reserve_shard
 from lowtide.worker.settling import hold_unpriced, landed_row, price_or_hold, request_state
 
 ROUND = timedelta(milliseconds=250)  # between two rounds of starting
@@ -112,7 +112,7 @@ async def fly(
         while True:
             now = await hands.clock.now()
             put_off = None if this.stop or stopping() else await _start(this, now)
-            if command.asks:
+            if command.asks and not stopping():
                 _ask_after(this, now)
             mine = this.flight.done.setdefault(run.run_id, deque())
             if not mine and not _in_flight(this):
@@ -132,7 +132,7 @@ async def fly(
 def _others_wait(this: _Flown, now: datetime) -> bool:
     """Say whether the turn has something else to do: what is due, or more to reserve for."""
     until = this.command.until
-    if (until is not None and until <= now) or now - this.flight.looked_at >= LOOK_AGAIN:
+    if (until is not None and until <= now) or abs(now - this.flight.looked_at) >= LOOK_AGAIN:
         this.flight.looked_at = now
         return True
     low = this.hands.dispatch_rules.block_requests // 2
@@ -337,10 +337,12 @@ async def _land(this: _Flown) -> None:
     for _ in range(min(len(done), LAND_MAX)):
         ticket, reply = done.popleft()
         block = _block_of(this, ticket.shard_id)
-        if ticket.ordinal not in block.open:
-            continue  # it has its outcome: whatever this reply is, nothing more was bought
-        group = groups.setdefault(ticket.shard_id, _Sorted(block=block))
         came = _Came(ticket=ticket, reply=reply, outcome=_decoded(hands, block, reply))
+        if not ticket.asks:
+            _tell_pacer(this, block.bodies[ticket.ordinal], came, now)
+        if ticket.ordinal not in block.open:
+            continue  # it has its outcome, or is a doubt that holds what this reply cost
+        group = groups.setdefault(ticket.shard_id, _Sorted(block=block))
         refused = _sort(this, group, came, now, notes) or refused
     if this.segment is not None:
         this.segment.sync()
@@ -377,8 +379,6 @@ def _sort(this: _Flown, group: _Sorted, came: _Came, now: datetime, notes: dict[
     """Decide what is written about one reply. Gives a refusal that is about us and stops the run."""
     hands, ticket, outcome = this.hands, came.ticket, came.outcome
     body = group.block.bodies[ticket.ordinal]
-    if not ticket.asks:
-        _tell_pacer(this, body, came, now)
     match outcome:
         case TransportFailed():
             notes[outcome.message] = "warning"
@@ -410,12 +410,22 @@ def _tell_pacer(this: _Flown, body: Body, came: _Came, now: datetime) -> None:
         pacer.finished(weight, None, (), now)
         return
     outcome, seen = came.outcome, this.hands.codec.rates(came.reply.headers)
-    if isinstance(outcome, ApiError) and outcome.status in LOAD and not outcome.about_us:
+    if isinstance(outcome, ApiError) and _is_load(outcome) and not outcome.about_us:
         this.flight.failures += 1
-        pacer.refused(weight, outcome.retry_after_seconds, now, this.hands.clock.chance(), seen)
+        pacer.refused(weight, _asked(outcome), now, this.hands.clock.chance(), seen)
     else:
         this.flight.failures = 0
         pacer.finished(weight, outcome.usage if isinstance(outcome, Succeeded) else None, seen, now)
+
+
+def _is_load(error: ApiError) -> bool:
+    """Say whether a refusal passes when less is asked; one that is about what was asked (too large) does not."""
+    return error.status in LOAD and refusal(error.code).retry is not Retry.NEVER
+
+
+def _asked(error: ApiError) -> int | None:
+    """Give how long the provider asks us to wait: obeyed, with a deadline of our own."""
+    return None if error.retry_after_seconds is None else min(error.retry_after_seconds, ASKED_SECONDS_MAX)
 
 
 def _patience(this: _Flown, asked: int | None = None) -> timedelta:
@@ -442,18 +452,18 @@ def _sort_refusal(
             group.doubts.append((ticket, f"{this.hands.codec.provider} no longer knows the response"))
         return None
     if ticket.asks:
-        group.asked_again.append((ticket.ordinal, wait(rules, 1, this.hands.clock.chance(), error.retry_after_seconds)))
+        group.asked_again.append((ticket.ordinal, wait(rules, 1, this.hands.clock.chance(), _asked(error))))
         return error if error.about_us else None
     if error.about_us:
         group.put_off.append((ticket.ordinal, timedelta(), False))
         return error
     if error.refusal.retry is Retry.AFTER_RECONCILE:
         group.doubts.append((ticket, f"{error.message} ({error.status})"))
-    elif error.status in LOAD:
+    elif _is_load(error):
         if now - this.flight.told_at >= TELL_AGAIN:  # once for each time of trouble, not once a refusal
             this.flight.told_at = now
             notes[f"{error.message} ({error.status}): calls go slower for a while"] = "info"
-        group.put_off.append((ticket.ordinal, timedelta(seconds=error.retry_after_seconds or 0), False))
+        group.put_off.append((ticket.ordinal, timedelta(seconds=_asked(error) or 0), False))
     elif (
         error.refusal.retry is not Retry.NEVER
         and body.tries + group.block.tries.get(ticket.ordinal, 0) + 1 < rules.tries_max
@@ -632,12 +642,10 @@ def write_doubt(
     )
     if row.kind:  # each doubt may be money: where replies are always lost, the run pauses after as many as refusals
         runs.refuse_kind(tx, run.plan_id, row.kind, row.provider, body.model)
-    if run.doubts == "resend" and body.tries + 1 < hands.retry_rules.tries_max:
-        shards.count_try(tx, run.plan_id, body.seq)
-        wait_again(hands, tx, row, [body.seq])
-        return
+    # Here it is over, whatever becomes of its request: when the doubt is settled, only this row says so.
+    resend = run.doubts == "resend" and body.tries + 1 < hands.retry_rules.tries_max
     outcome = Errored(code="reply_lost", message="the reply was lost; what it may have cost is held: lowtide doubt")
-    landed = landed_row(outcome, ordinal=ordinal, seq=body.seq, state="failed")
+    landed = landed_row(outcome, ordinal=ordinal, seq=body.seq, state="retry" if resend else "failed")
     shards.land(hands.store, tx, shard_id=row.shard_id, plan_id=row.plan_id, rows=[landed], at=now)
 
 
@@ -655,7 +663,7 @@ async def recall_calls(hands: Hands, run: RunRow, command: RecallCalls) -> None:
             return
         found = hands.codec.decode_response(status=reply.status, headers=reply.headers, body=reply.body)
         now = await hands.clock.now()
-        if isinstance(found, ApiError) and (found.status in LOAD or found.status >= 500):
+        if isinstance(found, ApiError) and (found.about_us or found.status in LOAD or found.status >= 500):
             await hands.stumble(run, found)
             return
         with hands.store.write() as tx:

@@ -162,10 +162,11 @@ async def drop_shard(hands: Hands, run: RunRow, command: DropShard) -> None:
 def drop(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, now: datetime) -> None:
     """Release a shard, or what is left of one, that bought nothing, in the caller's transaction."""
     books.release(tx, row.hold_id, at=now)
-    landed = shards.landed_ordinals(tx, row.shard_id)
+    landed = {*shards.landed_ordinals(tx, row.shard_id)}
     state = AttemptState.LANDED if landed else AttemptState.DROPPED
     shards.set_shard(tx, row.shard_id, state=state, landed_at=now)
-    wait_again(hands, tx, row, row.members.tolist())
+    # What has an outcome here may be out again in another shard: that is not ours to move.
+    wait_again(hands, tx, row, [seq for ordinal, seq in enumerate(row.members) if ordinal not in landed])
     runs.note(tx, run.run_id, now, f"shard {row.shard_id} was given up before it was bought")
 
 
