@@ -112,6 +112,16 @@ def test_every_command_and_exit_code_is_in_the_guide() -> None:
         assert re.search(rf"^\| {code} \| {re.escape(meaning)[:12]}", README.replace("`", ""), re.MULTILINE)
 
 
+def test_every_page_is_in_the_navigation_and_every_link_leads_somewhere() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    assert len(pages) > 20
+    for page in pages:
+        assert str(page.relative_to(ROOT / "docs")) in navigation
+        for target in re.findall(r"\]\(([^)#:]+\.md)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).is_file(), f"{page}: {target}"
+
+
 def test_what_the_readme_points_at_is_there() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists() or target == "CONTRIBUTING.md", target
