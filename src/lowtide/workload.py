@@ -22,9 +22,11 @@ class WorkloadOptions:
     ``templates`` is a folder or a file that replaces the shipped templates, ``documents`` a file that replaces the table
     node kind -> documents, ``key_column`` the column that holds a row's key, ``strict`` blocks a parent whose child
     failed, ``max_output_tokens`` bounds a row's answer. ``provider`` is asked for everything; empty: whoever sells the model.
+    ``model_said`` is false where ``model`` is only the settings': what the input names then comes before it.
     """
 
     model: str = ""
+    model_said: bool = True
     language: str = "en"
     templates: Path | None = None
     documents: Path | None = None

@@ -31,6 +31,19 @@ def test_a_table(desk, snapshot: SnapshotAssertion) -> None:
     assert str(desk(*words)) == snapshot
 
 
+def test_a_template_names_its_model_before_the_settings_do_and_after_the_command_line(desk) -> None:
+    desk.write("people.csv", "id,name\n1,Anna\n2,Bo\n")
+    named, open_ = '---\nmodel = "gpt-6-luna"\n---\nWrite to {{ name }}.\n', "Write to {{ name }}.\n"
+    for template, words, model in (
+        (named, (), "gpt-6-luna"),
+        (named, ("--model", "claude-haiku-4-5"), "claude-haiku-4-5"),
+        (open_, (), "claude-sonnet-5-5"),
+    ):
+        desk.write("letter.j2", template)
+        (made,) = desk("plan", "people.csv", "--template", "letter.j2", *words, "--json").objects
+        assert {line["model"] for line in made["lines"]} == {model}
+
+
 def test_a_cap_below_the_likely_cost_is_refused(desk, snapshot: SnapshotAssertion) -> None:
     said = desk("plan", desk.requests(3), "--cap", "0.0001")
     assert said.code == 3

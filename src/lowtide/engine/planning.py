@@ -118,7 +118,8 @@ class Planning(Desk):
         chosen = self._choose(source, workload)
         now = await self.clock.now()
         day = prices_on or now.date()
-        options = replace(options, model=options.model or self.settings.model)
+        if not options.model:
+            options = replace(options, model=self.settings.model, model_said=False)
         with self.store.write() as tx:
             for stale in plans.unsealed_plans(tx, now - UNSEALED_AFTER):
                 plans.drop_plan(tx, stale)
@@ -169,7 +170,13 @@ class Planning(Desk):
         bought = pilots.bought(self.store, PlanId(asked.pilot)) if asked.pilot else {}
         counter = None if self.settings.tokens == "local" else installed_counter()
         scales = Scales(self.codecs, self.catalog, day, past.learned, counter, options.provider)
-        self._mark(scales, chosen.read(Path(row.source), options), asked, lane, {key: each.body for key, each in bought.items()})
+        self._mark(
+            scales,
+            chosen.read(Path(row.source), options),
+            asked,
+            lane,
+            {key: each.body for key, each in bought.items()},
+        )
         draft = Draft(
             catalog=self.catalog,
             day=day,
@@ -265,7 +272,9 @@ class Planning(Desk):
             plans.seal_plan(tx, plan_row, sealed_at)
         return Planned(plan=plan, problems=tuple(made.problems))
 
-    def _mark(self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None, bought: Mapping[str, bytes]) -> None:
+    def _mark(
+        self, scales: Scales, reading: Reading, asked: Asked, lane: Lane | None, bought: Mapping[str, bytes]
+    ) -> None:
         """Read the input once before it is spooled, and judge what its requests share, but for those a pilot bought."""
         if lane is None or self.settings.caching == "off":
             return

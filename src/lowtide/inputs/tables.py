@@ -33,9 +33,13 @@ _UNDEFINED_NAME = re.compile(r"^'(?P<name>[^']*)' is undefined$|has no attribute
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowOptions:
-    """How rows become requests. ``key_column`` empty means: a column ``key`` or ``id`` if there is one, else a number."""
+    """How rows become requests. ``key_column`` empty means: a column ``key`` or ``id`` if there is one, else a number.
+
+    ``model`` comes before what the template names, ``model_default`` after it.
+    """
 
     model: str = ""
+    model_default: str = ""
     key_column: str = ""
     max_output_tokens: int | None = None
 
@@ -145,7 +149,7 @@ class _Rows:
         self._template = template
         self._wanted = options.key_column
         self._key = options.key_column or _default_key(columns)
-        self._model = options.model or template.model
+        self._model = options.model or template.model or options.model_default
         self._limit = options.max_output_tokens or template.max_output_tokens or ROW_OUTPUT_TOKENS
         self._repeats: dict[str, int] = {}
         self._count = 0

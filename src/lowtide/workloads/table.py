@@ -1,7 +1,7 @@
 """The table: CSV or JSON-lines rows and a Jinja2 template in, one request a row, one results file out.
 
 Options used: ``templates`` (the template file, required), ``key_column``, ``model`` and ``max_output_tokens`` (both
-before what the template's front part says). One wave; rows are a stream.
+before what the template's front part says; a model that only the settings name comes after it). One wave; rows are a stream.
 """
 
 import hashlib
@@ -94,7 +94,8 @@ class TableReading:
 
     def _rows(self, template: RowTemplate) -> Iterator[Request | Problem]:
         options = RowOptions(
-            model=self._options.model,
+            model=self._options.model if self._options.model_said else "",
+            model_default=self._options.model,
             key_column=self._options.key_column,
             max_output_tokens=self._options.max_output_tokens,
         )
