@@ -14,13 +14,13 @@ from life import GPT, MODEL, Life
 from sqlalchemy import select
 from test_attacks import Tampered, batch_states, begin, live, rows, tamper, until
 
-from lowtide.dispatch import DropShard
+from lowtide.dispatch import DropShard, Fly
 from lowtide.engine import Engine
 from lowtide.errors import StoreUnusable, TransportFailed
 from lowtide.store import calls, runs
 from lowtide.store.schema import ATTEMPTS, CALLS, REQUESTS, SHARDS
 from lowtide.wire import HttpCall, HttpReply
-from lowtide.worker import realtime, sending
+from lowtide.worker import Hands, realtime, sending
 
 Go = Callable[[], Awaitable[HttpReply]]
 BUSY = HttpReply(status=429, headers={"retry-after": "1"}, body=b'{"error":{"type":"rate_limit_error","message":"x"}}')
@@ -154,7 +154,7 @@ def test_a_process_that_had_its_run_taken_over_reads_its_blocks_again():
 
 def test_a_reply_that_comes_after_its_call_became_a_doubt_lets_the_next_one_go(monkeypatch):
     """It is not settled twice, and the pacer learns all the same that its call is over."""
-    life = Life(seed=44, widths=(3,), settings={"route": "realtime", "doubts": "resend"})
+    life = Life(seed=44, widths=(4,), settings={"route": "realtime", "doubts": "resend"})
     held, let_go = asyncio.Event(), asyncio.Event()
 
     async def slow(call: HttpCall, go: Go) -> HttpReply:
@@ -173,8 +173,9 @@ def test_a_reply_that_comes_after_its_call_became_a_doubt_lets_the_next_one_go(m
         turns = asyncio.create_task(worker.work())
         await held.wait()
         other = life.engine()
-        tamper(other, Tampered(life, Fickle()))
-        await until(other, run_id, lambda: doubts(other) >= 1)
+        tamper(other, Tampered(life, Fickle(shut="0.3")))
+        again = select(ATTEMPTS.c.seq).where(ATTEMPTS.c.outcome == "succeeded")
+        await until(other, run_id, lambda: len(rows(other, again)) == 3)
         with other.store.write() as tx:
             runs.let_go(tx, other._worker_name)
         other.store.close()
@@ -183,7 +184,7 @@ def test_a_reply_that_comes_after_its_call_became_a_doubt_lets_the_next_one_go(m
         report = await engine.run_report(run_id)
         pacers = list(worker.doors["anthropic"].flight.pacers.values())
         engine.store.close()
-        assert report.answered == 3
+        assert report.answered == 4
         assert sum(pacer.in_flight for pacer in pacers) == 0
         life.judge(report)
 
@@ -193,36 +194,25 @@ def test_a_reply_that_comes_after_its_call_became_a_doubt_lets_the_next_one_go(m
 
 def test_what_breaks_in_one_flight_is_what_is_told(monkeypatch):
     """A full disk at one provider's replies while the other's are in the air: told as such, and not as a riddle."""
-    life = Life(seed=45, widths=(6,), models=(MODEL, GPT), settings={"route": "realtime"})
-    never = asyncio.Event()
-    begun: list[str] = []
-    lands = realtime._land
+    life = Life(seed=45, widths=(2,), models=(MODEL, GPT), settings={"route": "realtime"})
 
-    async def slow(call: HttpCall, go: Go) -> HttpReply:
-        if call.path == "/v1/messages" and (begun.append(call.path) or len(begun) > 1):
-            await never.wait()
-        return await go()
-
-    async def land(this: realtime._Flown) -> None:
-        if this.hands.codec.provider == "openai" and len(begun) > 1:
+    async def fly(hands: Hands, *_: object) -> None:
+        if hands.codec.provider == "openai":
             raise StoreUnusable("the disk is full", hint="make room")
-        await lands(this)
+        await asyncio.Event().wait()
 
-    monkeypatch.setattr(realtime, "_land", land)
+    monkeypatch.setattr(realtime, "fly", fly)
 
     async def body() -> None:
         engine = life.engine()
-        tamper(engine, Tampered(life, slow))
         run_id = await begin(life, engine)
+        worker = engine.worker([run_id])
+        worker._prepare()
+        worker._claim(await engine.clock.now())
+        flights = [Fly(run_id=run_id, provider=provider, shards=()) for provider in ("anthropic", "openai")]
         with pytest.raises(StoreUnusable):
-            await asyncio.wait_for(engine.worker([run_id]).work(), 20)
-        monkeypatch.setattr(realtime, "_land", lands)
-        engine = next_process(life, engine, Fickle())
-        await engine.worker([run_id]).work()
-        report = await engine.run_report(run_id)
+            await asyncio.wait_for(worker._fly(flights), 20)
         engine.store.close()
-        assert report.answered == 6
-        life.judge(report)
 
     live(body)
     life.bury()
