@@ -167,7 +167,9 @@ def test_a_forced_batch_never_moves_and_says_that_the_deadline_may_be_missed() -
 
 def test_a_forced_lane_that_is_not_sold_is_blocked_and_has_no_cost() -> None:
     choice = chosen(lot(), lot(sold=EVERY), route=Route.WINDOW_2H)
-    assert choice.blocked == "the 2 h window is not sold for every request of this run"
+    assert choice.blocked.startswith(
+        "the 2 h window is not sold for every request of this run: it takes OpenAI's Responses"
+    )
     assert (choice.likely, choice.ceiling) == (None, None)
 
 

@@ -80,10 +80,11 @@ class Caring(Desk):
         if newest is None:
             return Check(name="prices", state="warning", finding="no price says when it was checked")
         age = (today - newest).days
+        when = "today" if age <= 0 else "yesterday" if age == 1 else f"{age} days ago"
         return Check(
             name="prices",
             state="ok" if age <= 60 else "warning",
-            finding=f"{len(self.catalog.prices)} prices, newest checked {newest} ({max(age, 0)} days ago)",
+            finding=f"{len(self.catalog.prices):,} prices, newest checked {newest} ({when})",
             hint="" if age <= 60 else "compare them with the provider's page; add what changed in a price file",
         )
 

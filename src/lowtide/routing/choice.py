@@ -173,9 +173,10 @@ def _forced(case: _Case, route: Route) -> Choice:
     """What the user forces, stands: it is never moved to another lane."""
     lane = _NAMES[route]
     if route not in case.sold:
-        return case.choice(
-            route, f"{lane}, as asked", blocked=f"{lane.lower()} is not sold for every request of this run"
-        )
+        blocked = f"{lane.lower()} is not sold for every request of this run"
+        if route in (Route.WINDOW_2H, Route.WINDOW_8H):
+            blocked += ': it takes OpenAI\'s Responses, in a batch file those that say "service_tier": "default"'
+        return case.choice(route, f"{lane}, as asked", blocked=blocked)
     if case.deadline_at is not None and route is not Route.REALTIME:
         late = f"{lane}, as asked: nothing moves to real time, so the deadline may be missed"
         return case.choice(route, late, sure=False)
