@@ -1,5 +1,7 @@
 """``packing``: each limit alone, names on the wire, members as ranges. Its laws are in ``properties/test_packing_laws.py``."""
 
+from dataclasses import replace
+
 import pytest
 
 from lowtide.money import Nanos
@@ -95,6 +97,19 @@ def test_those_that_go_out_again_are_named_and_sorted_among_the_fresh() -> None:
     packed = pack(candidates, limits())
     assert (packed.members, packed.again, packed.fresh_through) == ((3, 4, 5, 7), (7, 3), 5)
     assert pack(waiting(2, fresh=False), limits()).fresh_through is None
+
+
+def doubted(count: int, start: int) -> list[Candidate]:
+    return [replace(each, doubted=True) for each in waiting(count, fresh=False, start=start)]
+
+
+def test_what_may_have_been_bought_already_is_never_packed_with_others() -> None:
+    """Its hold has a name of its own, so that the books tell what was perhaps bought twice."""
+    first = pack([*doubted(2, 0), *waiting(2, start=2)], limits())
+    assert (members(first), first.doubted) == ([0, 1], True)
+    second = pack([*waiting(2, start=2), *doubted(2, 7)], limits())
+    assert (members(second), second.doubted) == ([2, 3], False)
+    assert (members(pack([], limits())), pack([], limits()).doubted) == ([], False)
 
 
 # names on the wire

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lowtide.plan import Turnaround
-from lowtide.reports import ready, turnaround
+from lowtide.reports import FailureReport, ready, turnaround
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -54,3 +54,17 @@ def test_readiness_counts_from_the_oldest_batch_and_a_turnaround_a_wave(
         NOW + first * MINUTE,
         NOW + last * MINUTE,
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "can_succeed"),
+    [
+        ("overloaded_error", True),
+        ("api_error", True),
+        ("reply_lost", True),
+        ("canceled", True),
+        ("invalid_request_error", False),
+    ],
+)
+def test_a_failure_says_whether_asking_again_can_help(code: str, can_succeed: bool) -> None:
+    assert FailureReport(state="failed", code=code, requests=1, example="").can_succeed is can_succeed

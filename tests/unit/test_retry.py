@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded
-from lowtide.retry import RetryRules, again, believed_lost, next_poll, wait
+from lowtide.retry import RetryRules, again, believed_lost, next_poll, next_question, wait
 from lowtide.usage import Usage
 
 RULES = RetryRules()
@@ -69,3 +69,13 @@ def test_what_can_help_is_tried_so_often_and_no_more(outcome: Outcome, tries: in
 def test_a_lost_create_is_believed_lost_after_the_settle_delay() -> None:
     assert not believed_lost(RULES, doubtful_at=NOW, now=NOW + seconds(89.999))
     assert believed_lost(RULES, doubtful_at=NOW, now=NOW + seconds(90))
+
+
+@pytest.mark.parametrize(("age", "at_least", "at_most"), [(0, 30, 60), (600, 50, 90), (86_400, 300, 330)])
+def test_what_is_made_in_the_background_is_asked_about_at_whole_steps(age: int, at_least: int, at_most: int) -> None:
+    """Thousands that were taken at different moments come due together, and are asked about in one go."""
+    asked = [next_question(RULES, NOW + seconds(late), seconds(age)) for late in (0, 0.5, 7, 29)]
+    for at in asked:
+        assert at.timestamp() % 30 == 0
+        assert NOW + seconds(at_least) <= at <= NOW + seconds(29 + at_most)
+    assert len(set(asked)) <= 2
