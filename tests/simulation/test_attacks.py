@@ -5,14 +5,15 @@ The lives are small and stepped by hand: what a user, another process or a stran
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 import msgspec
 import pytest
-from life import MODEL, Crash, Life
+from life import GPT, MODEL, Crash, Life, Tree
 from sqlalchemy import select
 
 from lowtide import points
@@ -41,7 +42,7 @@ from lowtide.store import Store, runs
 from lowtide.store.schema import BATCHES, EVENTS, PLANS, RUNS
 from lowtide.testing import LoopbackTransport
 from lowtide.wire import HttpCall, HttpReply, HttpStream
-from lowtide.workload import Document, WorkloadOptions
+from lowtide.workload import Answers, Document, WorkloadOptions
 from lowtide_simulator.faults import ConnectionCut, Rule
 from lowtide_simulator.world import Turnaround
 
@@ -448,6 +449,33 @@ def test_a_shard_packed_before_a_price_change_is_not_sent_after_it():
     limits = DispatchRules(queued_requests_max=100, shard_requests_max=100)
     decision = next_commands([known], {"anthropic": door}, limits, datetime(2026, 11, 22, tzinfo=UTC))
     assert [type(command) for command in decision.commands] == [Pause]
+
+
+class Turncoat(Tree):
+    """A workload whose later wave asks a model that its first did not."""
+
+    def _wave(self, wave: int, answers: Answers | None) -> Iterator[Request]:
+        for request in super()._wave(wave, answers):
+            yield replace(request, model=GPT if wave else MODEL)
+
+
+def test_a_later_wave_asks_nobody_whom_the_plan_does_not_name():
+    """Promise 5. The worker had no hands at that provider, and ended with an error of its own."""
+    life = Life(seed=44, widths=(3, 1))
+    life.tree = Turncoat(life.widths)
+
+    async def body() -> None:
+        engine = life.engine()
+        run_id = await begin(life, engine)
+        await engine.worker([run_id], on_turn=_stop_after(500)).work()
+        report = await engine.run_report(run_id)
+        assert (report.state, report.answered) == ("paused", 3)
+        assert "it asks openai, which the plan does not name" in report.reason
+        assert not list(life.world.openai.batches)
+        engine.store.close()
+
+    live(body)
+    life.bury()
 
 
 # --- the create ---

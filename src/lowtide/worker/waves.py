@@ -15,7 +15,7 @@ from lowtide import points
 from lowtide.caching import Marks
 from lowtide.catalog import Lane
 from lowtide.dispatch import MakeWave, PlanId
-from lowtide.errors import NotFound
+from lowtide.errors import NotFound, Problem
 from lowtide.providers import Codec, kept_answer
 from lowtide.request import Request, RequestKey
 from lowtide.routing import Route
@@ -122,6 +122,13 @@ def _over_the_plan(row: plans.PlanRow, wave: int, most: Mapping[str, int]) -> bo
     return any(most[lane] > ceiling for lane, (_, ceiling) in line.lanes.items() if lane in most)
 
 
+def _keep_to_the_plan(run: RunRow, wave: int, made: Spooled) -> None:
+    """Promise 5: whom the plan does not name is not asked."""
+    for provider in sorted({lot.provider for lot in made.lots} - {*run.provider.split()}):
+        what = f"it asks {provider}, which the plan does not name"
+        made.problem(Problem(where=f"wave {wave + 1}", what=what, hint="name the model in the first wave, too"))
+
+
 async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
     """Make a later wave and seal it."""
     now = await hands.clock.now()
@@ -179,6 +186,7 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
             text = f"wave {command.wave + 1}: nothing is cached, for the most it can cost would pass the plan's"
             runs.note(tx, run.run_id, now, text)
         made, most = spooled()
+    _keep_to_the_plan(run, command.wave, made)
     with hands.store.write() as tx:
         if made.problems:
             reason = f"wave {command.wave + 1} cannot be made: {made.problems[0]}"
