@@ -17,6 +17,7 @@ from lowtide.batch import AT_PROVIDER, READABLE, BatchState
 from lowtide.ledger import Account
 from lowtide.money import Nanos
 from lowtide.packing import ShardId
+from lowtide.routing import WINDOWS, Route
 
 RunId = NewType("RunId", str)
 PlanId = NewType("PlanId", str)
@@ -75,6 +76,7 @@ class KnownCall:
     lost: bool = False
     cancel_asked: bool = False
     next_at: datetime | None = None
+    at: datetime | None = None  # when its intent was written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -445,7 +447,7 @@ def next_commands(
 def _for_shard(run: KnownRun, shard: KnownShard, this: _Round) -> Iterator[Command]:
     """What one shard needs."""
     if shard.route != "batch":
-        yield from _for_calls(run, shard)
+        yield from _for_calls(run, shard, this)
     for batch in shard.batches:
         yield from _for_batch(run, shard, batch, this)
     if run.delivers and shard.state is AttemptState.LANDED and not shard.delivered:
@@ -474,21 +476,41 @@ def _unseen(run: KnownRun, batch: KnownBatch, this: _Round) -> bool:
     return batch.state in AT_PROVIDER and (batch.looked_at is None or batch.looked_at < run.hasten_at)
 
 
-def _for_calls(run: KnownRun, shard: KnownShard) -> Iterator[Command]:
-    """What a block of real-time calls needs, but for being made."""
-    lost = tuple(call.ordinal for call in shard.calls if call.lost)
+def _for_calls(run: KnownRun, shard: KnownShard, this: _Round) -> Iterator[Command]:
+    """What a block of real-time calls needs, but for being made.
+
+    What goes on in the background long beyond its window is canceled; if it does not end even so, it is a doubt.
+    """
+    stuck = [call for call in shard.calls if _overdue(shard, call, this, graces=2) and call.cancel_asked]
+    lost = tuple(call.ordinal for call in shard.calls if call.lost or call in stuck)
     if lost:
         yield Doubt(run_id=run.run_id, shard_id=shard.shard_id, ordinals=lost)
+        if stuck:
+            return
     if shard.state is AttemptState.OUT and not (shard.unstarted or shard.flying or shard.calls):
         yield DropShard(run_id=run.run_id, shard_id=shard.shard_id)  # every call of it is over, or a doubt
         return
-    if not _leaves(run, shard) or not shard.open:
+    leaves = _leaves(run, shard)
+    if not shard.open:
+        return
+    if not leaves:
+        overdue = tuple(call.ordinal for call in shard.calls if _overdue(shard, call, this) and not call.cancel_asked)
+        if overdue:
+            yield RecallCalls(run_id=run.run_id, shard_id=shard.shard_id, ordinals=overdue)
         return
     queued = tuple(call.ordinal for call in shard.calls if call.state is CallState.QUEUED and not call.cancel_asked)
     if queued:
         yield RecallCalls(run_id=run.run_id, shard_id=shard.shard_id, ordinals=queued)
     elif not shard.calls and not shard.flying:
         yield DropShard(run_id=run.run_id, shard_id=shard.shard_id)
+
+
+def _overdue(shard: KnownShard, call: KnownCall, this: _Round, graces: int = 1) -> bool:
+    """Say whether what is made in the background should have ended long ago."""
+    window = WINDOWS.get(Route(shard.route))
+    if window is None or call.state is not CallState.QUEUED or call.at is None:
+        return False
+    return this.now > call.at + window + this.rules.overdue_after * graces
 
 
 def _flights(run: KnownRun, this: _Round) -> Iterator[Fly]:

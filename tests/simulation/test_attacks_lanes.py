@@ -21,6 +21,7 @@ from lowtide.store import calls, runs
 from lowtide.store.schema import ATTEMPTS, CALLS, REQUESTS, SHARDS
 from lowtide.wire import HttpCall, HttpReply
 from lowtide.worker import Hands, realtime, sending
+from lowtide_simulator.faults import FaultKind, Rule
 
 Go = Callable[[], Awaitable[HttpReply]]
 BUSY = HttpReply(status=429, headers={"retry-after": "1"}, body=b'{"error":{"type":"rate_limit_error","message":"x"}}')
@@ -300,6 +301,16 @@ def test_a_cancel_that_the_key_may_not_ask_for_is_asked_again(route, model, path
         life.judge(report)
 
     live(body)
+    life.bury()
+
+
+def test_a_background_response_that_never_ends_is_called_back():
+    """Nothing like a batch's window ended it: the run stayed open for ever, and said nothing."""
+    stuck = Rule(on="POST /v1/responses", fault=FaultKind.BACKGROUND_STUCK, times=3)
+    life = Life(seed=51, widths=(6,), models=(GPT,), settings={"route": "2h"}, rules=(stuck,))
+    report = life.live()
+    assert (report.state, report.answered) == ("done", 6)
+    life.judge(report)
     life.bury()
 
 

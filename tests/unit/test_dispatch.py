@@ -276,6 +276,23 @@ WORLDS: dict[str, tuple[KnownRun, tuple[Command, ...]]] = {
         run(block(replace(QUEUED, cancel_asked=True), route="2h"), **CANCELING),
         (),
     ),
+    "in the background beyond its window, and its grace": (
+        run(block(replace(QUEUED, at=NOW - timedelta(hours=4, seconds=1)), route="2h")),
+        (recall(3),),
+    ),
+    "not within them": (run(block(replace(QUEUED, at=NOW - timedelta(hours=4)), route="2h")), ()),
+    "an eight-hour window has more time": (
+        run(block(replace(QUEUED, at=NOW - timedelta(hours=9)), route="8h")),
+        (),
+    ),
+    "called back and still going on": (
+        run(block(replace(QUEUED, cancel_asked=True, at=NOW - timedelta(hours=5)), route="2h")),
+        (),
+    ),
+    "for ever: then it is a doubt": (
+        run(block(replace(QUEUED, cancel_asked=True, at=NOW - timedelta(hours=6, seconds=1)), route="2h")),
+        (doubt(3),),
+    ),
     "more is reserved for while few wait": (
         run(block(unstarted=19), lots=(LIVE,)),
         (BLOCK, fly("lt1", more=True)),

@@ -89,6 +89,7 @@ class Steering(Desk):
                 if alarm(verdict):
                     text = f"{row.key} was billed more than its ceiling: {show_dollars(amount)}"
                     runs.note(tx, run.run_id, now, text, level="alarm")
+                    runs.set_state(tx, run.run_id, RunState.PAUSED, reason=text, only_from=frozenset({RunState.ACTIVE}))
             books.release(tx, hold.hold.hold_id, at=now)
         ended = next_state(row.call.state, CallEvent.SETTLED)
         assert ended is None, "a doubt that is settled is over"

@@ -245,9 +245,9 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
     calls: dict[str, list[KnownCall]] = {}
     started: dict[str, int] = {}
     in_flight: dict[str, int] = {}
-    query = select(CALLS.c.shard_id, CALLS.c.ordinal, CALLS.c.state, CALLS.c.cancel_asked, CALLS.c.next_at)
+    query = select(CALLS.c.shard_id, CALLS.c.ordinal, CALLS.c.state, CALLS.c.cancel_asked, CALLS.c.next_at, CALLS.c.at)
     under_way = tx.execute(query.where(CALLS.c.shard_id.in_(ids)).order_by(CALLS.c.shard_id, CALLS.c.ordinal))
-    for shard_id, ordinal, state, cancel_asked, next_at in under_way:  # thousands of them: most need no object
+    for shard_id, ordinal, state, cancel_asked, next_at, at in under_way:  # thousands of them: most need no object
         started[shard_id] = started.get(shard_id, 0) + 1
         if state == "sending" and (shard_id, ordinal) in flying:
             in_flight[shard_id] = in_flight.get(shard_id, 0) + 1
@@ -259,6 +259,7 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
                     lost=state == "sending",
                     cancel_asked=cancel_asked,
                     next_at=next_at,
+                    at=at,
                 )
             )
     blocks = [row.shard_id for row in shard_rows if row.route != "batch"]
