@@ -204,6 +204,20 @@ def test_turnarounds_are_told_newest_first_with_what_routing_asks_of_them(store:
     assert found == [out, replace(out, requests=7, took=timedelta(minutes=5), ended=True)]
 
 
+def test_a_batch_that_was_canceled_tells_only_that_it_takes_longer(store: Store) -> None:
+    """One that finished although we asked to cancel it ended by itself."""
+    add_run(store)
+    add_shard(store)
+    ended = {"created_at": NOW, "ended_at": NOW + timedelta(minutes=5), "cancel_asked": True}
+    called_back = add_batch(store, state=BatchState.CANCELED, provider_batch_id="a")
+    finished = add_batch(store, state=BatchState.ENDED, provider_batch_id="b")
+    with store.write() as tx:
+        shards.set_batch(tx, called_back, **ended, canceled=2)
+        shards.set_batch(tx, finished, **ended)
+        found = history.turnarounds(tx, "anthropic", NOW + timedelta(minutes=30))
+    assert [(seen.took, seen.ended) for seen in found] == [(timedelta(minutes=5), True), (timedelta(minutes=5), False)]
+
+
 def test_a_turnaround_has_the_model_of_its_lot_where_a_batch_takes_one(store: Store) -> None:
     add_run(store)
     with store.write() as tx:

@@ -487,8 +487,8 @@ def test_of_a_block_the_calls_that_are_lost_are_known_and_those_in_flight_are_co
     add_calls(store, [0, 1, 2])
     add_calls(store, [3], state=CallState.QUEUED, response_id="resp_1", next_at=NOW, cancel_asked=True)
     add_calls(store, [4], state=CallState.DOUBTFUL)
-    queued = KnownCall(ordinal=3, state=CallState.QUEUED, cancel_asked=True, next_at=NOW)
-    lost = [KnownCall(ordinal=ordinal, state=CallState.SENDING, lost=True) for ordinal in range(3)]
+    queued = KnownCall(ordinal=3, state=CallState.QUEUED, cancel_asked=True, next_at=NOW, at=NOW)
+    lost = [KnownCall(ordinal=ordinal, state=CallState.SENDING, lost=True, at=NOW) for ordinal in range(3)]
     assert calls_of(store) == (*lost, queued), "a doubt needs nothing more from dispatch"
     assert calls_of(store, 0, 2) == (lost[1], queued)
     assert calls_of(store, 0, 1, 2, 3) == (queued,)

@@ -11,6 +11,8 @@ from world import (
     LOT,
     MODEL,
     NOW,
+    PAYEE,
+    PAYER,
     PLAN,
     RUN,
     SECOND,
@@ -29,6 +31,7 @@ from world import (
 from lowtide.attempt import AttemptState, CallState
 from lowtide.batch import AT_PROVIDER, BatchEvent, BatchState, BatchView, Counts, LineProblem
 from lowtide.dispatch import KnownLot, Role
+from lowtide.ledger import Reason
 from lowtide.money import Nanos
 from lowtide.packing import Candidate, ShardId
 from lowtide.request import Endpoint
@@ -480,6 +483,52 @@ def test_what_is_out_is_what_was_sent_and_has_not_landed(store: Store) -> None:
     with store.write() as tx:
         shards.set_shard(tx, SHARD, state=AttemptState.LANDED)
         assert shards.out_count(tx, RUN) == 1
+
+
+def test_what_of_a_wave_is_unanswered_is_counted(store: Store) -> None:
+    add_run(store, 6)
+    for state, seq in (("retry", 0), ("trying", 1), ("succeeded", 2), ("failed", 3), ("canceled", 4)):
+        set_states(store, state, [seq])
+    with store.read() as tx:
+        assert shards.unanswered(tx, PLAN, 0) == 3
+        assert shards.unanswered(tx, PLAN, 1) == 0
+
+
+def test_what_is_held_for_shards_that_are_not_over_is_summed(store: Store) -> None:
+    """A doubt's hold is none of these: nothing of it comes back by itself."""
+    add_run(store, 6)
+    row = add_shard(store, amount=300)
+    add_shard(store, [3], shard_id="lt2", route="realtime", state=AttemptState.RESERVED, amount=20)
+    add_shard(store, [4], shard_id="lt3", state=AttemptState.LANDED, amount=1000)
+    with store.write() as tx:
+        books.split(
+            tx,
+            row.hold_id,
+            Nanos(100),
+            payer=PAYER,
+            payee=PAYEE,
+            reason=Reason.DOUBT,
+            shard_id=SHARD,
+            at=NOW,
+        )
+        assert shards.held_open(tx, RUN) == 200 + 20
+        assert shards.held_open(tx, "r_2") == 0
+
+
+def test_how_long_real_time_took_by_wave(store: Store) -> None:
+    """Blocks that landed; the first of each kind went alone and tells nothing of speed."""
+    add_run(store, 9)
+    done = {"route": "realtime", "state": AttemptState.LANDED}
+    add_shard(store, [0, 1], **done)
+    add_shard(store, [2], shard_id="lt2", **done)
+    add_shard(store, [3], shard_id="lt3", **done, kind="line")
+    add_shard(store, [4], shard_id="lt4", route="realtime")
+    add_shard(store, [5], shard_id="lt5", state=AttemptState.LANDED)
+    with store.write() as tx:
+        for number, shard_id in enumerate([SHARD, "lt2", "lt3", "lt5"]):
+            shards.set_shard(tx, shard_id, landed_at=NOW + (number + 5) * SECOND)
+        (span,) = shards.realtime_spans(tx, RUN)
+    assert (span.wave, span.requests, span.begun_at, span.ended_at) == (0, 3, NOW, NOW + 6 * SECOND)
 
 
 def test_the_next_look_is_the_earliest(store: Store) -> None:
