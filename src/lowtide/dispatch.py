@@ -567,8 +567,17 @@ def _for_batch(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round
             # Only what is certainly ours is canceled: an unverified id may be somebody else's batch.
             if batch.verified and batch.role is not Role.SUSPECT and this.at_the_door(shard.provider):
                 yield CancelBatch(run_id=run_id, batch_id=batch_id)
+        case state if state in AT_PROVIDER and run.state is RunState.ACTIVE and _beyond(batch, this, graces=2):
+            # Promise 3: it may have been bought. Nothing of it is bought again unless a person says so.
+            named = batch.provider_batch_id
+            yield Pause(run_id=run_id, reason=f"{named} goes on long beyond its window: what does the provider say?")
         case _:
             pass
+
+
+def _beyond(batch: KnownBatch, this: _Round, graces: int = 1) -> bool:
+    """Say whether a batch should have ended long ago."""
+    return batch.expires_at is not None and this.now > batch.expires_at + this.rules.overdue_after * graces
 
 
 def _unwanted(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -> bool:
@@ -576,9 +585,8 @@ def _unwanted(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round)
 
     A batch that should have expired and goes on is canceled: what finished is read, the rest goes out again.
     """
-    overdue = batch.expires_at is not None and this.now > batch.expires_at + this.rules.overdue_after
     ours = batch.role is Role.OURS and run.state is not RunState.PAUSED
-    return _leaves(run, shard) or batch.role is Role.DUPLICATE or (overdue and ours)
+    return _leaves(run, shard) or batch.role is Role.DUPLICATE or (ours and _beyond(batch, this))
 
 
 def _submit(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -> Iterator[Command]:

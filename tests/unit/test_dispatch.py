@@ -653,6 +653,17 @@ def test_a_batch_that_outlives_its_window_is_canceled_and_read() -> None:
     assert decide(run(shard(stuck), **PAUSED)).commands == ()
 
 
+def test_a_batch_that_does_not_end_even_so_stops_its_run():
+    """It may have been bought, and asking for ever says nothing to anyone."""
+    asked = batch(BatchState.FINALIZING, next_at=LATER, cancel_asked=True, provider_batch_id="batch_1")
+    ever = replace(asked, expires_at=NOW - 2 * RULES.overdue_after - timedelta(seconds=1))
+    (said,) = decide(run(shard(ever))).commands
+    assert isinstance(said, Pause)
+    assert "batch_1" in said.reason
+    assert decide(run(shard(replace(ever, expires_at=NOW - 2 * RULES.overdue_after)))).commands == ()
+    assert decide(run(shard(ever), **PAUSED)).commands == ()
+
+
 @pytest.mark.parametrize(
     ("known", "is_open"),
     [
