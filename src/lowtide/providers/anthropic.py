@@ -8,10 +8,10 @@ recorded traffic, checked 2026-11-21. Not documented, and so not relied on: the 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, TypeVar, assert_never
+from typing import Annotated, Any, Final, Literal, assert_never
 from urllib.parse import quote
 
 import msgspec
@@ -22,8 +22,9 @@ from lowtide.pacing import Measure, Seen
 from lowtide.providers import ApiError, BatchLimits, BatchPage, BodyFacts, CallParts, Codec, Queued, ResultLine
 from lowtide.providers.anthropic_bodies import countable, encode_body, read_body
 from lowtide.providers.headers import http_date, retry_after, whole_number
+from lowtide.providers.replies import DOUBT, FINAL, MESSAGE_LENGTH_MAX, UNREADABLE, attempt, name_of, shown, unreadable
 from lowtide.request import Endpoint, Neutral
-from lowtide.result import Billed, Canceled, Errored, Expired, Outcome, Refusal, Retry, Succeeded, refusal
+from lowtide.result import Canceled, Errored, Expired, Outcome, Refusal, Succeeded, refusal
 from lowtide.usage import Usage
 
 # The oldest version still takes every body the newest takes, and sampling parameters besides (checked 2026-11-21).
@@ -118,8 +119,8 @@ class AnthropicCodec:
         """Read the number of input tokens."""
         if status != 200:
             return self.decode_error(status=status, headers=headers, body=body)
-        found = _try(_decode_count, body)
-        return _unreadable(headers, body) if found is None else found.input_tokens
+        found = attempt(_decode_count, body)
+        return unreadable(body, headers.get("request-id", "")) if found is None else found.input_tokens
 
     def batch_open(self) -> bytes:
         """Bytes before the first line of a create body."""
@@ -185,16 +186,16 @@ class AnthropicCodec:
         """Read a batch object. A 200 that cannot be read is a refusal to be cleared up by asking again."""
         if status != 200:
             return self.decode_error(status=status, headers=headers, body=body)
-        batch = _try(_decode_batch, body)
-        return _unreadable(headers, body) if batch is None else _view(batch)
+        batch = attempt(_decode_batch, body)
+        return unreadable(body, headers.get("request-id", "")) if batch is None else _view(batch)
 
     def decode_page(self, *, status: int, headers: Mapping[str, str], body: bytes) -> BatchPage | ApiError:
         """Read a page of a listing."""
         if status != 200:
             return self.decode_error(status=status, headers=headers, body=body)
-        page = _try(_decode_page, body)
+        page = attempt(_decode_page, body)
         if page is None:
-            return _unreadable(headers, body)
+            return unreadable(body, headers.get("request-id", ""))
         oldest = page.last_id or (page.data[-1].id if page.data else None)
         return BatchPage(
             batches=tuple(_view(batch) for batch in page.data), next_after=oldest if page.has_more else None
@@ -218,9 +219,6 @@ class AnthropicCodec:
 
 
 # ---------------------------------------------------------------- answers
-
-# What decoding raises for bytes of another shape; the last for JSON nested thousands of levels deep.
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -288,10 +286,6 @@ class _Line(msgspec.Struct):
     result: _Succeeded | _Errored | _Canceled | _Expired
 
 
-class _NamedLine(msgspec.Struct):
-    custom_id: str
-
-
 class _ErrorDetails(msgspec.Struct):
     error_code: Any = None
 
@@ -313,20 +307,9 @@ class _CountReply(msgspec.Struct):
 
 _decode_count = msgspec.json.Decoder(_CountReply).decode
 _decode_line = msgspec.json.Decoder(_Line).decode
-_decode_name = msgspec.json.Decoder(_NamedLine).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_error_body = msgspec.json.Decoder(_ErrorBody).decode
 _decode_error = msgspec.json.Decoder(_Error).decode
-
-Read = TypeVar("Read")
-
-
-def _try(decode: Callable[[bytes], Read], body: bytes) -> Read | None:
-    """Decode, or give ``None`` for bytes that are not of that shape."""
-    try:
-        return decode(body)
-    except UNREADABLE:
-        return None
 
 
 def read_result_line(line: bytes) -> ResultLine:
@@ -334,20 +317,11 @@ def read_result_line(line: bytes) -> ResultLine:
     try:
         found = _decode_line(line)
     except UNREADABLE as error:
-        custom_id = _name_of(line, error)
+        custom_id = name_of(line, error, LINE_HEAD)
         if custom_id is None:
             raise ValueError(f"not a result line: {error}") from error
         return ResultLine(custom_id=custom_id, outcome=Errored(code="row_unreadable", message=str(error)))
     return ResultLine(custom_id=found.custom_id, outcome=_read_result(found.result))
-
-
-def _name_of(line: bytes, error: Exception) -> str | None:
-    """Read only whose line it is. A line too deep for the decoder is whole all the same: its head is enough."""
-    if isinstance(error, RecursionError):
-        head = LINE_HEAD.match(line)
-        return head[1].decode() if head else None
-    named = _try(_decode_name, line)
-    return named.custom_id if named is not None else None
 
 
 def _read_result(result: _Succeeded | _Errored | _Canceled | _Expired) -> Outcome:
@@ -411,17 +385,15 @@ def _inclusive(usage: _Usage) -> Usage:
 
 def _read_errored(error: bytes) -> Errored:
     """Read the error of a result line: an error body inside ``error``; the flat shape of old samples is taken too."""
-    if (nested := _try(_decode_error_body, error)) is not None:
+    if (nested := attempt(_decode_error_body, error)) is not None:
         return Errored(code=nested.error.type, message=nested.error.message, request_id=nested.request_id or "")
-    flat = _try(_decode_error, error)
+    flat = attempt(_decode_error, error)
     if flat is None:
         return Errored(code="unknown_error", message=error.decode(errors="replace")[:MESSAGE_LENGTH_MAX])
     return Errored(code=flat.type, message=flat.message)
 
 
 # ---------------------------------------------------------------- refusals
-
-MESSAGE_LENGTH_MAX: Final = 300
 
 # platform.claude.com/docs/en/api/errors, checked 2026-11-21. For replies that carry no error type of their own.
 CODES: Final = {
@@ -442,16 +414,14 @@ CODES: Final = {
 }
 SPEND_CODES: Final = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 SPEND_MESSAGES: Final = ("You have reached your specified API usage limits", "Your credit balance is too low")
-FINAL_REFUSAL: Final = Refusal(retry=Retry.NEVER, billed=Billed.NO)
-DOUBT: Final = Refusal(retry=Retry.AFTER_RECONCILE, billed=Billed.MAYBE)
 
 
 def read_error(*, status: int, headers: Mapping[str, str], body: bytes, now: datetime | None) -> ApiError:
     """Read a refusal. ``now`` is the provider's time, for a ``retry-after`` that is a date."""
-    found = _try(_decode_error_body, body)
+    found = attempt(_decode_error_body, body)
     if found is None:
         code = CODES.get(status, f"http_{status}")
-        message = body.decode(errors="replace").strip()[:MESSAGE_LENGTH_MAX] or f"HTTP {status} without a body"
+        message = shown(body) or f"HTTP {status} without a body"
         meaning, detail, request_id = _bare_refusal(status, code), None, ""
     else:
         code, request_id = found.error.type, found.request_id or ""
@@ -463,7 +433,7 @@ def read_error(*, status: int, headers: Mapping[str, str], body: bytes, now: dat
         status=status,
         code=code,
         message=message,
-        refusal=FINAL_REFUSAL if spend_limit else meaning,
+        refusal=FINAL if spend_limit else meaning,
         retry_after_seconds=retry_after(headers, now),
         spend_limit=spend_limit,
         request_id=request_id or headers.get("request-id", ""),
@@ -476,18 +446,7 @@ def _bare_refusal(status: int, code: str) -> Refusal:
         return DOUBT  # Promise 3: the API behind it may have done the work.
     if code in CODES.values():
         return refusal(code)
-    return FINAL_REFUSAL if 400 <= status < 500 else DOUBT
-
-
-def _unreadable(headers: Mapping[str, str], body: bytes) -> ApiError:
-    """Name a 200 that is no batch: something happened there, and only asking again tells what."""
-    return ApiError(
-        status=200,
-        code="reply_unreadable",
-        message=body.decode(errors="replace").strip()[:MESSAGE_LENGTH_MAX],
-        refusal=DOUBT,
-        request_id=headers.get("request-id", ""),
-    )
+    return FINAL if 400 <= status < 500 else DOUBT
 
 
 # ---------------------------------------------------------------- rate limits

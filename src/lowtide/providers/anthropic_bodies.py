@@ -5,12 +5,13 @@ Replies are read in ``anthropic``. The law: a native body is never altered (prom
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from lowtide.providers import BodyFacts
+from lowtide.providers.walking import Walked, lengths, only
 from lowtide.request import Neutral
 
 # What the provider adds around our content, counted as content bytes. The figures are generous: they keep the bound a
@@ -37,7 +38,6 @@ REFUSED_FIELDS: Final = {
     "mcp_servers": "unbounded server tools are refused: mcp_servers",
 }
 
-_ASCII: Final = bytes(range(128))
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -71,13 +71,11 @@ COUNTED_FIELDS: Final = (
     "output_config",
     "mcp_servers",
 )
-_decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def countable(params: bytes) -> bytes:
     """Give what the token counter takes of a body."""
-    fields = _decode_fields(params)
-    return _encode({name: fields[name] for name in COUNTED_FIELDS if name in fields})
+    return only(params, COUNTED_FIELDS)
 
 
 def _text(text: str) -> dict[str, Any]:
@@ -110,18 +108,11 @@ _decode_params: Final = msgspec.json.Decoder(_Params).decode
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Seen(Walked):
     """What walking through a body has found."""
 
-    texts: list[str] = field(default_factory=list)
     allowance_bytes: int = BODY_BYTES
-    images: int = 0
-    unbounded: bool = False
-    breakpoints: int = 0
     dearest_write: str = ""
-
-    def add_json(self, content: object) -> None:
-        self.texts.append(_encode(content).decode())
 
     def add_mark(self, mark: object) -> None:
         if mark is not None:
@@ -153,7 +144,7 @@ def _facts(body: _Params) -> BodyFacts:
         _add_tools(seen, body.tools)
     _add_settings(seen, body)
     text = "".join(seen.texts)
-    content_bytes, non_ascii_bytes = _lengths(text)
+    content_bytes, non_ascii_bytes = lengths(text)
     return BodyFacts(
         model=body.model,
         max_output_tokens=body.max_tokens,
@@ -287,11 +278,3 @@ READERS: Final[dict[str, Callable[[_Seen, dict[str, Any]], None]]] = {
     "tool_result": _walk_tool_result,
     "container_upload": _walk_upload,
 }
-
-
-def _lengths(text: str) -> tuple[int, int]:
-    """Count the UTF-8 bytes of a text and those outside ASCII."""
-    if text.isascii():
-        return len(text), 0
-    encoded = text.encode()
-    return len(encoded), len(encoded.translate(None, _ASCII))

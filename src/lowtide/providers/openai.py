@@ -22,9 +22,10 @@ from lowtide.providers import ApiError, BatchLimits, BatchPage, BodyFacts, CallP
 from lowtide.providers import openai_batches as batches
 from lowtide.providers.headers import http_date
 from lowtide.providers.openai_bodies import OutputLimit, countable, encode_body, read_body, with_window
-from lowtide.providers.openai_errors import read_error, read_rates, unreadable
+from lowtide.providers.openai_errors import read_error, read_rates
 from lowtide.providers.openai_profiles import OPENAI, Profile
-from lowtide.providers.openai_replies import attempt, read_message, read_response, read_result_line
+from lowtide.providers.openai_replies import read_message, read_response, read_result_line
+from lowtide.providers.replies import attempt, unreadable
 from lowtide.request import Endpoint, Neutral
 from lowtide.result import Outcome
 from lowtide.usage import Usage
@@ -159,7 +160,11 @@ class OpenAICodec:
         if status != 200:
             return self.decode_error(status=status, headers=headers, body=body)
         found = attempt(_decode_count, body)
-        return unreadable(headers, body) if found is None or found.input_tokens < 0 else found.input_tokens
+        return (
+            unreadable(body, headers.get("x-request-id", ""))
+            if found is None or found.input_tokens < 0
+            else found.input_tokens
+        )
 
     # ------------------------------------------------------------ batches
 
@@ -196,7 +201,7 @@ class OpenAICodec:
         if not 200 <= status < 300:
             return self.decode_error(status=status, headers=headers, body=body)
         found = attempt(batches.decode_file_id, body)
-        return unreadable(headers, body) if found is None else found.id
+        return unreadable(body, headers.get("x-request-id", "")) if found is None else found.id
 
     def create_call(self, *, file_id: str, endpoint: Endpoint, token: str) -> CallParts:
         """Create a batch of an uploaded file. Never repeated blindly: found again by its token."""
@@ -231,14 +236,14 @@ class OpenAICodec:
         if not 200 <= status < 300:
             return self.decode_error(status=status, headers=headers, body=body)
         found = attempt(lambda content: batches.read_batch(content, f"{self.root}/files"), body)
-        return unreadable(headers, body) if found is None else found
+        return unreadable(body, headers.get("x-request-id", "")) if found is None else found
 
     def decode_page(self, *, status: int, headers: Mapping[str, str], body: bytes) -> BatchPage | ApiError:
         """Read a page of a listing."""
         if status != 200:
             return self.decode_error(status=status, headers=headers, body=body)
         found = attempt(lambda content: batches.read_page(content, f"{self.root}/files"), body)
-        return unreadable(headers, body) if found is None else found
+        return unreadable(body, headers.get("x-request-id", "")) if found is None else found
 
     def decode_error(self, *, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         """Read any refusal, also one without JSON (an edge's 413, a proxy's 502)."""

@@ -9,7 +9,7 @@ Sources: openai SDK 3.54.0 and the guides of 2026-11, checked 2026-11-21.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from lowtide.catalog import Lane
 from lowtide.providers import BodyFacts
 from lowtide.providers.openai_profiles import Profile
+from lowtide.providers.walking import Walked, decode_fields, lengths, only
 from lowtide.request import Endpoint, Neutral
 
 # What the provider adds around our content, counted as content bytes. Generous, as it keeps the bound a bound; how far
@@ -51,9 +52,7 @@ LANES: Final = {
     "priority": Lane.FAST,
 }
 
-_ASCII: Final = bytes(range(128))
 _encode: Final = msgspec.json.Encoder().encode
-_decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 OutputLimit = Callable[[str], int | None]
 
 
@@ -101,8 +100,8 @@ def _plain(turns: list[dict[str, Any]], cache: str) -> list[dict[str, Any]]:
 
 def with_window(params: bytes, window: str) -> bytes:
     """Give the body with ``background`` and the window in its options; every other field keeps its bytes."""
-    fields = _decode_fields(params)
-    options = _decode_fields(fields["background_options"]) if "background_options" in fields else {}
+    fields = decode_fields(params)
+    options = decode_fields(fields["background_options"]) if "background_options" in fields else {}
     options["completion_window"] = msgspec.Raw(_encode(window))
     fields |= {"background": msgspec.Raw(b"true"), "background_options": msgspec.Raw(_encode(options))}
     return _encode(fields)
@@ -110,8 +109,7 @@ def with_window(params: bytes, window: str) -> bytes:
 
 def countable(params: bytes) -> bytes:
     """Give what the counter of input tokens takes of a Responses body."""
-    fields = _decode_fields(params)
-    return _encode({name: fields[name] for name in COUNTED_FIELDS if name in fields})
+    return only(params, COUNTED_FIELDS)
 
 
 # ---------------------------------------------------------------- read
@@ -152,19 +150,12 @@ _decode_params: Final = msgspec.json.Decoder(_Params).decode
 
 
 @dataclass(slots=True)
-class _Found:
+class _Found(Walked):
     """What walking through a body has found."""
 
-    texts: list[str] = field(default_factory=list)
     allowance_bytes: int = BODY_BYTES
-    images: int = 0
     audio: bool = False
-    unbounded: bool = False
-    breakpoints: int = 0
     long_writes: bool = False
-
-    def add_json(self, content: object) -> None:
-        self.texts.append(_encode(content).decode())
 
     def add_mark(self, mark: object) -> None:
         if mark is not None:
@@ -193,7 +184,7 @@ def read_body(
 def _facts(body: _Params, found: _Found, *, endpoint: Endpoint, profile: Profile, limit: int) -> BodyFacts:
     """Put together what was found in a body that has no problem of ours."""
     text = "".join(found.texts)
-    content_bytes, non_ascii_bytes = _lengths(text)
+    content_bytes, non_ascii_bytes = lengths(text)
     lane, dearest = _lanes(body.service_tier, profile)
     return BodyFacts(
         model=body.model,
@@ -402,11 +393,3 @@ READERS: Final[dict[str, Callable[[_Found, dict[str, Any]], None]]] = {
     "custom_tool_call_output": _walk_output,
     "computer_call_output": _walk_output,
 }
-
-
-def _lengths(text: str) -> tuple[int, int]:
-    """Count the UTF-8 bytes of a text and those outside ASCII."""
-    if text.isascii():
-        return len(text), 0
-    encoded = text.encode()
-    return len(encoded), len(encoded.translate(None, _ASCII))

@@ -18,11 +18,8 @@ import msgspec
 from lowtide.pacing import Measure, Seen
 from lowtide.providers import ApiError
 from lowtide.providers.headers import retry_after, whole_number
+from lowtide.providers.replies import DOUBT, FINAL, UNREADABLE, shown
 from lowtide.result import REFUSALS, Billed, Refusal, Retry
-
-# What decoding raises for bytes of another shape; the last for JSON nested thousands of levels deep.
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-MESSAGE_LENGTH_MAX: Final = 300
 
 # For replies that carry no code that we know.
 CODES: Final = {
@@ -46,9 +43,7 @@ CODES: Final = {
 SPEND_CODES: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 TOO_LARGE: Final = "Request too large for "  # a 429 that no waiting lifts: more than a whole minute's tokens
 SPEND_MESSAGES: Final = ("You exceeded your current quota", "Insufficient Balance", "Your credit balance is too low")
-FINAL: Final = Refusal(retry=Retry.NEVER, billed=Billed.NO)
 LATER: Final = Refusal(retry=Retry.LATER, billed=Billed.NO)
-DOUBT: Final = Refusal(retry=Retry.AFTER_RECONCILE, billed=Billed.MAYBE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +113,7 @@ def read_error(*, status: int, headers: Mapping[str, str], body: bytes, now: dat
     found = read_complaint(body, status)
     if found is None:
         code = CODES.get(status, f"http_{status}")
-        message = body.decode(errors="replace").strip()[:MESSAGE_LENGTH_MAX] or f"HTTP {status} without a body"
+        message = shown(body) or f"HTTP {status} without a body"
         # Promise 3: an edge or a proxy says so; the API behind it may have done the work.
         meaning = DOUBT if not 400 <= status < 500 else REFUSALS.get(code, FINAL)
     else:
@@ -154,17 +149,6 @@ def _asked(meaning: Refusal, should_retry: str) -> Refusal:
     if meaning.retry is Retry.NEVER and should_retry == "true":
         return Refusal(retry=Retry.LATER, billed=meaning.billed)
     return meaning
-
-
-def unreadable(headers: Mapping[str, str], body: bytes) -> ApiError:
-    """Name a 200 that is not what it should be: something happened there, and only asking again tells what."""
-    return ApiError(
-        status=200,
-        code="reply_unreadable",
-        message=body.decode(errors="replace").strip()[:MESSAGE_LENGTH_MAX],
-        refusal=DOUBT,
-        request_id=headers.get("x-request-id", ""),
-    )
 
 
 # ---------------------------------------------------------------- rate limits

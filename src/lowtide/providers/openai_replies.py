@@ -7,28 +7,19 @@ Sources: openai SDK 3.54.0, the published OpenAPI document of 2026-08-21 and rec
 """
 
 import re
-from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from lowtide.providers import Queued, ResultLine
-from lowtide.providers.openai_errors import UNREADABLE, complaint_of, read_complaint
+from lowtide.providers.openai_errors import complaint_of, read_complaint
+from lowtide.providers.replies import UNREADABLE, name_of
 from lowtide.result import REFUSALS, Canceled, Errored, Expired, Outcome, Retry, Succeeded
 from lowtide.usage import Usage
 
 LINE_HEAD: Final = re.compile(rb'\s*\{(?:\s*"id"\s*:\s*"[^"\\]{0,200}"\s*,)?\s*"custom_id"\s*:\s*"([^"\\]{1,512})"')
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
-Read = TypeVar("Read")
-
-
-def attempt(decode: Callable[[bytes], Read], body: bytes) -> Read | None:
-    """Decode, or give ``None`` for bytes that are not of that shape."""
-    try:
-        return decode(body)
-    except UNREADABLE:
-        return None
 
 
 # ---------------------------------------------------------------- usage
@@ -290,12 +281,7 @@ class _Line(msgspec.Struct):
     error: _LineError | None = None
 
 
-class _NamedLine(msgspec.Struct):
-    custom_id: str
-
-
 _decode_line = msgspec.json.Decoder(_Line).decode
-_decode_name = msgspec.json.Decoder(_NamedLine).decode
 
 
 def read_result_line(line: bytes) -> ResultLine:
@@ -303,7 +289,7 @@ def read_result_line(line: bytes) -> ResultLine:
     try:
         found = _decode_line(line)
     except UNREADABLE as error:
-        custom_id = _name_of(line, error)
+        custom_id = name_of(line, error, LINE_HEAD)
         if custom_id is None:
             raise ValueError(f"not a result line: {error}") from error
         return ResultLine(custom_id=custom_id, outcome=Errored(code="row_unreadable", message=str(error)))
@@ -336,12 +322,3 @@ def _refused(body: bytes, status: int, request_id: str) -> Errored:
     known = found.known if found.known in REFUSALS else "invalid_request_error" if status < 500 else "server_error"
     words = found.message if found.code == known else f"{found.code}: {found.message}"
     return Errored(code=known, message=words, request_id=request_id)
-
-
-def _name_of(line: bytes, error: Exception) -> str | None:
-    """Read only whose line it is. A line too deep for the decoder is whole all the same: its head is enough."""
-    if isinstance(error, RecursionError):
-        head = LINE_HEAD.match(line)
-        return head[1].decode(errors="replace") if head else None
-    named = attempt(_decode_name, line)
-    return named.custom_id if named is not None else None
