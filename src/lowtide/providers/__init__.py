@@ -68,6 +68,11 @@ class ApiError:
         """Whether it refuses whoever asks, not what was asked: a key, a permission, a limit on money."""
         return self.spend_limit or self.status in (401, 402, 403)
 
+    @property
+    def undecided(self) -> bool:
+        """Whether it says nothing of what was asked for: it is about us, or about now (load, a broken server)."""
+        return self.about_us or self.status == 429 or self.status >= 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPage:

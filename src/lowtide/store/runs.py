@@ -248,10 +248,12 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
     query = select(CALLS.c.shard_id, CALLS.c.ordinal, CALLS.c.state, CALLS.c.cancel_asked, CALLS.c.next_at, CALLS.c.at)
     under_way = tx.execute(query.where(CALLS.c.shard_id.in_(ids)).order_by(CALLS.c.shard_id, CALLS.c.ordinal))
     for shard_id, ordinal, state, cancel_asked, next_at, at in under_way:  # thousands of them: most need no object
+        if state == "doubtful":
+            continue  # it has landed
         started[shard_id] = started.get(shard_id, 0) + 1
         if state == "sending" and (shard_id, ordinal) in flying:
             in_flight[shard_id] = in_flight.get(shard_id, 0) + 1
-        elif state != "doubtful":
+        else:
             calls.setdefault(shard_id, []).append(
                 KnownCall(
                     ordinal=ordinal,
@@ -263,10 +265,7 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
                 )
             )
     blocks = [row.shard_id for row in shard_rows if row.route != "batch"]
-    called = select(CALLS.c.ordinal).where(
-        CALLS.c.shard_id == ATTEMPTS.c.shard_id, CALLS.c.ordinal == ATTEMPTS.c.ordinal
-    )
-    counted = select(ATTEMPTS.c.shard_id, func.count()).where(ATTEMPTS.c.shard_id.in_(blocks), ~called.exists())
+    counted = select(ATTEMPTS.c.shard_id, func.count()).where(ATTEMPTS.c.shard_id.in_(blocks))
     landed: dict[str, int] = dict(tx.execute(counted.group_by(ATTEMPTS.c.shard_id)).all()) if blocks else {}
     return tuple(
         KnownShard(

@@ -308,6 +308,12 @@ def shard(tx: Transaction, shard_id: str) -> ShardRow:
     return ShardRow(members=unpack_members(row.members), state=AttemptState(row.state), **values)
 
 
+def provider_of(tx: Transaction, shard_id: str) -> str:
+    """Name who a shard's requests are asked of, without reading its members."""
+    found: str = tx.execute(select(SHARDS.c.provider).where(SHARDS.c.shard_id == shard_id)).scalar_one()
+    return found
+
+
 def shard_of_name(tx: Transaction, name: str) -> ShardId | None:
     """Find the shard that a name on the wire belongs to, ``None`` when it is none of this store's."""
     shard_id = ShardId(name.rpartition("-")[0])

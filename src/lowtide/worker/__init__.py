@@ -279,7 +279,7 @@ class Worker:
     def _at(self, shard_id: ShardId) -> Hands:
         """Give the hands at the provider of a shard."""
         with self.hands.store.read() as tx:
-            return self.doors[shards.shard(tx, shard_id).provider]
+            return self.doors[shards.provider_of(tx, shard_id)]
 
     def _of_batch(self, batch_id: BatchId) -> Hands:
         with self.hands.store.read() as tx:

@@ -5,7 +5,7 @@ while, one that no waiting lifts pauses the run, and everything else goes back t
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -71,8 +71,10 @@ class Flight:
     """
 
     calls: dict[Ticket, asyncio.Task[None]] = field(default_factory=dict)
-    done: dict[RunId, deque[tuple[Ticket, HttpReply | TransportFailed]]] = field(default_factory=dict)
-    came: dict[RunId, asyncio.Event] = field(default_factory=dict)
+    done: defaultdict[RunId, deque[tuple[Ticket, HttpReply | TransportFailed]]] = field(
+        default_factory=lambda: defaultdict(deque)
+    )
+    came: defaultdict[RunId, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     blocks: dict[ShardId, Block] = field(default_factory=dict)
     pacers: dict[str, Pacer] = field(default_factory=dict)
     failures: int = 0  # in a row

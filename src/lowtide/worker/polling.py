@@ -223,7 +223,7 @@ async def cancel_batch(hands: Hands, run: RunRow, command: CancelBatch) -> None:
         return
     found = hands.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
     now = await hands.clock.now()
-    if isinstance(found, ApiError) and (found.about_us or found.status in (429, 529) or found.status >= 500):
+    if isinstance(found, ApiError) and found.undecided:
         await hands.stumble(run, found)
         return
     with hands.store.write() as tx:

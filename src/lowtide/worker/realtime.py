@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lowtide import points
-from lowtide.attempt import AttemptState, CallEvent, CallState, next_state
+from lowtide.attempt import AttemptState, CallEvent, next_state
 from lowtide.catalog import Lane
 from lowtide.dispatch import Doubt, Fly, RecallCalls, RunState, TryFirst
 from lowtide.errors import TransportFailed
@@ -114,7 +114,7 @@ async def fly(
             put_off = None if this.stop or stopping() else await _start(this, now)
             if command.asks and not stopping():
                 _ask_after(this, now)
-            mine = this.flight.done.setdefault(run.run_id, deque())
+            mine = this.flight.done[run.run_id]
             if not mine and not _in_flight(this):
                 if put_off is None and any(block.ready for block in _blocks(this)):
                     put_off = now + timedelta(seconds=1)  # another run's calls fill the window
@@ -142,8 +142,7 @@ def _others_wait(this: _Flown, now: datetime) -> bool:
 def _load(this: _Flown) -> None:
     """Read the blocks of which calls may be started, unless they are in memory from an earlier flight."""
     for shard_id in this.command.shards:
-        if shard_id not in this.flight.blocks:
-            _block_of(this, shard_id)
+        _block_of(this, shard_id)
 
 
 def _block_of(this: _Flown, shard_id: ShardId) -> Block:
@@ -155,14 +154,13 @@ def _block_of(this: _Flown, shard_id: ShardId) -> Block:
             row = shards.shard(tx, shard_id)
             lot = shards.lot_row(tx, row.plan_id, row.lot)
             landed = {*shards.landed_ordinals(tx, shard_id)}
-            under_way = {call.ordinal: call.state for call in calls.of_shard(tx, shard_id)}
-        doubtful = {ordinal for ordinal, state in under_way.items() if state is CallState.DOUBTFUL}
+            under_way = {call.ordinal for call in calls.of_shard(tx, shard_id)}
         left = [ordinal for ordinal in range(row.requests) if ordinal not in landed]
         found = this.flight.blocks[shard_id] = Block(
             row=row,
             endpoint=lot.endpoint,
             bodies=list(shards.bodies(hands.store, row.plan_id, row.members)),
-            open=set(left) - doubtful,
+            open=set(left),  # a doubt has landed: it is not among them
             ready=deque(ordinal for ordinal in left if ordinal not in under_way),
             begun=row.state is AttemptState.OUT,
         )
@@ -183,7 +181,7 @@ def _in_flight(this: _Flown) -> bool:
 async def _wait(this: _Flown, put_off: datetime | None, now: datetime) -> None:
     """Wait for a reply, or until more may be started, or something else is due."""
     until = min(filter(None, (put_off, this.command.until, now + LOOK_AGAIN)))
-    came = this.flight.came.setdefault(this.run.run_id, asyncio.Event())
+    came = this.flight.came[this.run.run_id]
     await this.hands.clock.wait_for(came, until)
     came.clear()
     await asyncio.sleep(0)  # whatever came at the same moment is settled with it
@@ -278,8 +276,7 @@ def _parts(hands: Hands, route: str, params: bytes, endpoint: Endpoint) -> CallP
 def _send(this: _Flown, ticket: Ticket, parts: CallParts) -> None:
     """Let a call go; its reply is kept in memory until this run takes it."""
     flight, hands = this.flight, this.hands
-    done = flight.done.setdefault(ticket.run_id, deque())
-    came = flight.came.setdefault(ticket.run_id, asyncio.Event())
+    done, came = flight.done[ticket.run_id], flight.came[ticket.run_id]
 
     async def one() -> None:
         try:
@@ -297,7 +294,7 @@ def _ask_after(this: _Flown, now: datetime) -> None:
     """Ask about what is made in the background and is due."""
     with this.hands.store.read() as tx:
         due = calls.due(tx, this.run.run_id, this.hands.codec.provider, now)
-    answered = {ticket for ticket, _ in this.flight.done.get(this.run.run_id, ())}
+    answered = {ticket for ticket, _ in this.flight.done[this.run.run_id]}
     for call in due:
         ticket = Ticket(run_id=this.run.run_id, shard_id=call.shard_id, ordinal=call.ordinal, asks=True)
         if ticket not in this.flight.calls and ticket not in answered:
@@ -555,8 +552,13 @@ def _write(this: _Flown, tx: Transaction, group: _Sorted, now: datetime, notes: 
             notes[f"the first request of kind {row.kind} ({body.key}) was refused: {message}"] = "warning"
     gone = {landed.ordinal for landed in group.landed} | {ticket.ordinal for ticket, _ in group.doubts}
     if block.open <= gone:
-        books.release(tx, row.hold_id, at=now)
-        shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
+        _close(tx, row, now)
+
+
+def _close(tx: Transaction, row: ShardRow, now: datetime) -> None:
+    """Every request of a block has its outcome, or is a doubt with a hold of its own: what is left is given back."""
+    books.release(tx, row.hold_id, at=now)
+    shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
 
 
 def _write_queued(hands: Hands, tx: Transaction, row: ShardRow, ticket: Ticket, queued: Queued, now: datetime) -> None:
@@ -604,16 +606,8 @@ async def doubt(hands: Hands, run: RunRow, command: Doubt) -> None:
             write_doubt(hands, tx, run, row, ordinal, bodies[ordinal], now)
         text = f"{len(lost)} replies of {row.shard_id} were lost with their process: their holds count as spent"
         runs.note(tx, run.run_id, now, text, level="warning")
-        landed = {*shards.landed_ordinals(tx, row.shard_id)}
-        left = set(range(row.requests)) - landed - under_way
-        if not left and under_way <= set(lost) | doubtful_ordinals(tx, row.shard_id):
-            books.release(tx, row.hold_id, at=now)
-            shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
-
-
-def doubtful_ordinals(tx: Transaction, shard_id: ShardId) -> set[int]:
-    """List the ordinals of a shard whose calls are doubts."""
-    return {call.ordinal for call in calls.of_shard(tx, shard_id) if call.state is CallState.DOUBTFUL}
+        if len(shards.landed_ordinals(tx, row.shard_id)) == row.requests:
+            _close(tx, row, now)
 
 
 def write_doubt(
@@ -663,7 +657,7 @@ async def recall_calls(hands: Hands, run: RunRow, command: RecallCalls) -> None:
             return
         found = hands.codec.decode_response(status=reply.status, headers=reply.headers, body=reply.body)
         now = await hands.clock.now()
-        if isinstance(found, ApiError) and (found.about_us or found.status in LOAD or found.status >= 500):
+        if isinstance(found, ApiError) and found.undecided:
             await hands.stumble(run, found)
             return
         with hands.store.write() as tx:
