@@ -223,26 +223,25 @@ class Scales:
         written_max: int | None,
     ) -> Cost:
         sheet = self.catalog.sheet(provider, facts.model, lane, self.day)
-        floor = sheet.likely_nanos(tokens_in.floor, tokens_out.floor)
-        likely = sheet.likely_nanos(tokens_in.likely, tokens_out.likely)
+        floor, prompt_floor = sheet.likely_parts(tokens_in.floor, tokens_out.floor)
+        likely, prompt_likely = sheet.likely_parts(tokens_in.likely, tokens_out.likely)
         write, us_only, extra = facts.dearest_write, facts.us_only, 0
         if write and written_max is not None and not sheet.thresholds:
             # What stands after the last breakpoint is never written: only the rest may cost more than plain input.
             most = min(written_max, tokens_in.ceiling)
             dear, plain = (sheet.ceiling_nanos(most, 0, dearest_write=each, us_only=us_only) for each in (write, ""))
             write, extra = "", max(0, dear - plain) + 1
-        prompt = sheet.ceiling_nanos(tokens_in.ceiling, 0, dearest_write=write, us_only=us_only) + extra
-        ceiling = (
-            sheet.ceiling_nanos(tokens_in.ceiling, tokens_out.ceiling, dearest_write=write, us_only=us_only) + extra
+        ceiling, prompt_ceiling = sheet.ceiling_parts(
+            tokens_in.ceiling, tokens_out.ceiling, dearest_write=write, us_only=us_only
         )
         # The answer's share is what is left without the prompt's: its price may hang on the prompt's length.
         return Cost(
             floor=floor,
             likely=likely,
-            ceiling=ceiling,
-            output_floor=floor - sheet.likely_nanos(tokens_in.floor, 0),
-            output_likely=likely - sheet.likely_nanos(tokens_in.likely, 0),
-            output_ceiling=ceiling - prompt,
+            ceiling=ceiling + extra,
+            output_floor=floor - prompt_floor,
+            output_likely=likely - prompt_likely,
+            output_ceiling=ceiling - prompt_ceiling,
         )
 
     def _model(self, provider: str, name: str) -> Model | None:

@@ -135,10 +135,15 @@ class PriceSheet:
 
     def likely_nanos(self, input_tokens: int, output_tokens: int) -> Nanos:
         """Give what plain tokens cost, none of them cached, in nano-dollars."""
+        return self.likely_parts(input_tokens, output_tokens)[0]
+
+    def likely_parts(self, input_tokens: int, output_tokens: int) -> tuple[Nanos, Nanos]:
+        """Give what plain tokens cost, and what of it the prompt alone costs, each rounded, in nano-dollars."""
         for tier in self._world:  # a loop: four times a request, where a generator costs more than the sum
             if input_tokens > tier[0]:
                 break
-        return _half_even(input_tokens * tier[1] + output_tokens * tier[7], self._scale)
+        prompt = input_tokens * tier[1]
+        return _half_even(prompt + output_tokens * tier[7], self._scale), _half_even(prompt, self._scale)
 
     def ceiling_nanos(
         self, input_tokens: int, output_tokens: int, *, dearest_write: str | None = None, us_only: bool = True
@@ -154,11 +159,24 @@ class PriceSheet:
 
         Raises: PriceUnknown when the body asks for a cache write that has no price.
         """
+        return self.ceiling_parts(input_tokens, output_tokens, dearest_write=dearest_write, us_only=us_only)[0]
+
+    def ceiling_parts(
+        self, input_tokens: int, output_tokens: int, *, dearest_write: str | None = None, us_only: bool = True
+    ) -> tuple[Nanos, Nanos]:
+        """Give ``ceiling_nanos``, and what of it the prompt alone can be billed, each rounded up.
+
+        Raises: PriceUnknown as ``ceiling_nanos`` does.
+        """
         bounds = self._bounds.get((dearest_write, us_only)) or self._make_bounds(dearest_write, us_only=us_only)
         for over, dearest_input, dearest_output in bounds:  # noqa: B007 what it stops at is used
             if input_tokens > over:
                 break
-        return Nanos(-(-(input_tokens * dearest_input + output_tokens * dearest_output) // self._scale))
+        prompt = input_tokens * dearest_input
+        return (
+            Nanos(-(-(prompt + output_tokens * dearest_output) // self._scale)),
+            Nanos(-(-prompt // self._scale)),
+        )
 
     def _make_bounds(self, dearest_write: str | None, *, us_only: bool) -> tuple[Bound, ...]:
         """Find the dearest prices that a request can meet in each tier and all below it, highest tier first."""
