@@ -31,7 +31,7 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A block boundary: hash of the prefix up to it, tokens up to it, and the lifetime if a breakpoint stands there."""
+    """A place where a prefix may end: its hash, its tokens, and the lifetime it is written with (None: only read)."""
 
     prefix: bytes
     tokens: int

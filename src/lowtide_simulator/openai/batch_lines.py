@@ -16,7 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from lowtide_simulator.answers import Chances
-from lowtide_simulator.openai.caching import Cut, Served
+from lowtide_simulator.caching import Cut
+from lowtide_simulator.openai.caching import Served
 from lowtide_simulator.openai.errors import Refusal, error_json
 from lowtide_simulator.openai.files import Content
 from lowtide_simulator.openai.models import CacheWrites, Model

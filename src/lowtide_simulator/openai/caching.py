@@ -23,6 +23,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lowtide_simulator.caching import Cut
 from lowtide_simulator.clock import SECOND, Instant
 from lowtide_simulator.openai.models import CacheWrites, Model
 from lowtide_simulator.openai.tokens import BYTES_PER_TOKEN, Part
@@ -35,15 +36,6 @@ REQUESTS_PER_MINUTE: Final = 15
 MINUTE: Final = 60 * SECOND
 SWEEP_AT: Final = 20_000
 LIFETIMES: Final = {"free": 600 * SECOND, "24h": 86_400 * SECOND, "30m": 1_800 * SECOND, "12h": 43_200 * SECOND}
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A place where a prefix may end: its hash, its tokens, and the lifetime it is written with (None: only read)."""
-
-    prefix: bytes
-    tokens: int
-    ttl: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

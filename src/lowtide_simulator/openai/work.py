@@ -12,9 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from lowtide_simulator.answers import Answer, Chances, Writer
+from lowtide_simulator.caching import Cut
 from lowtide_simulator.messages import encode
 from lowtide_simulator.openai import validation
-from lowtide_simulator.openai.caching import Cut, Served, cuts_of
+from lowtide_simulator.openai.caching import Served, cuts_of
 from lowtide_simulator.openai.models import CacheWrites, Model
 from lowtide_simulator.openai.tokens import chat_parts, response_parts, total
 from lowtide_simulator.openai.usage import Usage
