@@ -7,8 +7,6 @@ provider reported; bodies with images, documents or server tools are left out, a
     python bench/tokens.py
 """
 
-# ruff: noqa: SLF001 (a codec keeps the length of a text alone; the text itself is seen from within)
-
 import json
 import re
 from collections import defaultdict
@@ -16,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from types import ModuleType
 
 from lowtide.catalog import Model, TokenizerFamily
 from lowtide.counting import installed_counter
@@ -54,13 +51,12 @@ class Recorded:
     name: str
     family: TokenizerFamily
     facts: BodyFacts
-    text: str
     tokens: int
 
     def likely(self, *, exact: bool = False) -> int:
         """What we say of it."""
         model = Model(provider="", name="", context_tokens=1_000_000, output_tokens_max=1, tokenizer=self.family)
-        return estimate_input(self.facts, model, text=self.text, counter=COUNTER if exact else None).likely
+        return estimate_input(self.facts, model, text=self.facts.text, counter=COUNTER if exact else None).likely
 
     @property
     def bound(self) -> int:
@@ -128,8 +124,8 @@ def recordings() -> Iterator[Recorded]:
         content = json.loads(session.read_text(encoding="utf-8"))
         for number, exchange in enumerate(content["exchanges"]):
             found = read_exchange(f"{session.stem[:60]}-{number}", exchange)
-            if found is not None and (found.text, found.tokens) not in given:
-                given.add((found.text, found.tokens))
+            if found is not None and (found.facts.text, found.tokens) not in given:
+                given.add((found.facts.text, found.tokens))
                 yield found
 
 
@@ -146,21 +142,6 @@ def read_exchange(name: str, exchange: dict) -> Recorded | None:
     return None
 
 
-def with_text(module: ModuleType, read: Callable[[], BodyFacts | tuple[str, ...]]) -> tuple:
-    """Read a body, and give the text that its codec measured: facts keep its length alone."""
-    measured, seen = module._lengths, [""]
-
-    def lengths(text: str) -> tuple[int, int]:
-        seen.append(text)
-        return measured(text)
-
-    module._lengths = lengths
-    try:
-        return read(), seen[-1]
-    finally:
-        module._lengths = measured
-
-
 def read_anthropic(name: str, asked: dict, answered: dict) -> Recorded | None:
     """Read a message or a count of Anthropic's."""
     usage = answered.get("usage", answered)
@@ -168,12 +149,12 @@ def read_anthropic(name: str, asked: dict, answered: dict) -> Recorded | None:
     body = json.dumps(
         {"max_tokens": 1} | {key: value for key, value in asked.items() if key not in ("stream", "betas")}
     )
-    facts, text = with_text(anthropic_bodies, lambda: anthropic_bodies.read_body(body.encode()))
+    facts = anthropic_bodies.read_body(body.encode())
     if isinstance(facts, tuple):
         return None
     newer = re.search(r"opus-4-[78]|fable|mythos|(sonnet|haiku|opus)-[5-9]", facts.model)
     family = TokenizerFamily.CLAUDE_4_7 if newer else TokenizerFamily.CLAUDE_3
-    return _recorded(name, family, facts, text, sum(usage.get(one) or 0 for one in names))
+    return _recorded(name, family, facts, sum(usage.get(one) or 0 for one in names))
 
 
 def read_openai(name: str, asked: dict, answered: dict, endpoint: Endpoint) -> Recorded | None:
@@ -182,20 +163,17 @@ def read_openai(name: str, asked: dict, answered: dict, endpoint: Endpoint) -> R
     tokens = usage.get("prompt_tokens", usage.get("input_tokens"))
     kept = {key: value for key, value in asked.items() if key not in ("stream", "background", "stream_options")}
     body = json.dumps(kept).encode()
-    facts, text = with_text(
-        openai_bodies,
-        lambda: openai_bodies.read_body(body, endpoint=endpoint, profile=OPENAI, output_limit=lambda _: 1_000),
-    )
+    facts = openai_bodies.read_body(body, endpoint=endpoint, profile=OPENAI, output_limit=lambda _: 1_000)
     if isinstance(facts, tuple) or not tokens:
         return None
     older = re.match(r"gpt-4(-|$)|gpt-3", facts.model)
-    return _recorded(name, TokenizerFamily.CL100K if older else TokenizerFamily.O200K, facts, text, tokens)
+    return _recorded(name, TokenizerFamily.CL100K if older else TokenizerFamily.O200K, facts, tokens)
 
 
-def _recorded(name: str, family: TokenizerFamily, facts: BodyFacts, text: str, tokens: int) -> Recorded | None:
+def _recorded(name: str, family: TokenizerFamily, facts: BodyFacts, tokens: int) -> Recorded | None:
     if facts.images or facts.input_unbounded or not tokens:
         return None
-    return Recorded(name=name, family=family, facts=facts, text=text, tokens=tokens)
+    return Recorded(name=name, family=family, facts=facts, tokens=tokens)
 
 
 READERS: dict[str, Callable[[str, dict, dict], Recorded | None]] = {
