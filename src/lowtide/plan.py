@@ -341,7 +341,7 @@ class Draft:
         total.output_tokens += tokens_out.likely
         total.limit_tokens += tokens_out.ceiling
         total.wire_bytes += body_bytes
-        self._add_costs(total, costs)
+        self._add_costs(total, costs, largest=costs)
         self._long_prompt(key, provider, model, costs, tokens_in, tokens_out)
 
     def add_bought(self, *, kind: str, provider: str, model: str) -> None:
@@ -363,20 +363,27 @@ class Draft:
         tokens_in: TokenRange,
         tokens_out: TokenRange,
         sight: Sight = Sight.BYTES,
+        largest: Costs | None = None,
+        key: RequestKey | None = None,
     ) -> None:
         """Add the requests of a later wave, whose averages alone are known: tokens and costs are an average request's.
 
-        The ceiling of a single one is not known: the largest is taken to be no smaller than that.
+        ``largest`` is what the largest of them costs at most, where that is known; else the average stands for it. ``key``
+        names the request where it is one alone.
         """
         if not requests:
             return
+        most = largest or costs
+        if key is not None:
+            assert requests == 1, "a request with a name stands alone"
+            self._long_prompt(key, provider, model, costs, tokens_in, tokens_out)
         counts = self.waves.setdefault(wave, {})
         counts[kind] = counts.get(kind, 0) + requests
         shares = [(False, requests)]
         if (kind, provider, model) not in self.kinds:
-            # One of them is tried in real time; which is not known yet, so its share is an average.
+            # One of them is tried in real time; which is not known yet: likely an average one, at most the largest.
             self.kinds[kind, provider, model] = None
-            self.largest_first = max(self.largest_first, costs.realtime.ceiling)
+            self.largest_first = max(self.largest_first, most.realtime.ceiling)
             shares = [(True, 1), (False, requests - 1)]
         for first, count in shares:
             if count:
@@ -385,7 +392,7 @@ class Draft:
                 total.input_tokens += tokens_in.likely * count
                 total.output_tokens += tokens_out.likely * count
                 total.limit_tokens += tokens_out.ceiling * count
-                self._add_costs(total, costs, count)
+                self._add_costs(total, _at_most(costs, most) if first else costs, count, largest=most)
 
     def total(self, lane: Lane) -> Cost:
         """Sum up what everything costs when it goes out on a lane, first requests in real time."""
@@ -551,13 +558,13 @@ class Draft:
             found = self.sums[way] = _Sum()
         return found
 
-    def _add_costs(self, total: _Sum, costs: Costs, count: int = 1) -> None:
-        """Add a request's costs on every lane, or those of ``count`` like it."""
+    def _add_costs(self, total: _Sum, costs: Costs, count: int = 1, *, largest: Costs) -> None:
+        """Add a request's costs on every lane, or those of ``count`` like it, of which the largest costs so much."""
         for lane in self._lanes():
-            cost = costs.on(lane)
-            if cost.ceiling > self.largest.get(lane, -1):
-                self.largest[lane] = cost.ceiling
-            total.add(lane, cost, count)
+            ceiling = largest.on(lane).ceiling
+            if ceiling > self.largest.get(lane, -1):
+                self.largest[lane] = ceiling
+            total.add(lane, costs.on(lane), count)
 
     def _lines(self, lane: Lane) -> tuple[Line, ...]:
         """Write the lines: ways that differ only in what they might have done are one."""
@@ -657,6 +664,19 @@ class Draft:
                     )
                 )
         return tuple(used)
+
+
+def _at_most(costs: Costs, most: Costs) -> Costs:
+    """Give costs with the ceilings of others."""
+
+    def topped(cost: Cost, other: Cost) -> Cost:
+        return cost._replace(ceiling=other.ceiling, output_ceiling=other.output_ceiling)
+
+    return Costs(
+        realtime=topped(costs.realtime, most.realtime),
+        batch=None if costs.batch is None or most.batch is None else topped(costs.batch, most.batch),
+        windows={lane: topped(cost, most.windows[lane]) for lane, cost in costs.windows.items()},
+    )
 
 
 def _lane_of(way: _Way, wanted: Lane) -> Lane:

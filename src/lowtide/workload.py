@@ -16,6 +16,24 @@ from lowtide.usage import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptThreshold:
+    """From how many ``tokens`` on a prompt has a higher price, and how a text's tokens are guessed from its bytes.
+
+    ``ascii_bytes`` and ``other_bytes`` are the UTF-8 bytes that a hundred tokens have in ASCII and outside it.
+    """
+
+    tokens: int
+    ascii_bytes: int
+    other_bytes: int
+
+    def tokens_of(self, text: str) -> int:
+        """Guess the tokens of a text."""
+        whole = len(text.encode("utf-8", "surrogatepass"))
+        other = 0 if text.isascii() else whole - sum(character.isascii() for character in text)
+        return (whole - other) * 100 // self.ascii_bytes + other * 100 // self.other_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadOptions:
     """What the user chose for reading the input; each workload says which it uses.
 
@@ -23,6 +41,7 @@ class WorkloadOptions:
     node kind -> documents, ``key_column`` the column that holds a row's key, ``strict`` blocks a parent whose child
     failed, ``max_output_tokens`` bounds a row's answer. ``provider`` is asked for everything; empty: whoever sells the model.
     ``model_said`` is false where ``model`` is only the settings': what the input names then comes before it.
+    ``threshold`` is the model's, ``None`` where it has none; ``split`` divides requests whose prompts could pass it.
     """
 
     model: str = ""
@@ -34,6 +53,8 @@ class WorkloadOptions:
     max_output_tokens: int | None = None
     strict: bool = False
     provider: str = ""
+    threshold: PromptThreshold | None = None
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +74,8 @@ class LaterWave:
     texts included at the likely and at the largest length their limits allow; ``output_tokens_ceiling`` sums their
     limits. All are totals over the wave, per kind. ``quoted_bytes_likely`` is the part of the likely bytes that is quoted
     from ``quotes``: where the lengths of such answers are known, those take its place. Both may be left empty.
+    ``input_bytes_longest`` is the largest ceiling of one of them, 0 where that is not known. ``key`` names the request
+    where this is one alone, because its prompt could come near the model's ``PromptThreshold``.
     """
 
     kind: str
@@ -62,6 +85,8 @@ class LaterWave:
     output_tokens_ceiling: int
     quoted_bytes_likely: int = 0
     quotes: tuple[Quotes, ...] = ()
+    input_bytes_longest: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +150,7 @@ class Workload(Protocol):
 
     name: str
     goes_on: bool  # whether the rest is planned when a part of the input has problems (a folder with one broken file)
+    divides: bool  # whether it can divide a request whose prompt is too long (``WorkloadOptions.split``)
 
     def accepts(self, source: Path) -> bool:
         """Say whether this path looks like an input of this workload (by its names, cheaply)."""

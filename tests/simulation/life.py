@@ -89,6 +89,7 @@ class Tree:
 
     name = "tree"
     goes_on = False
+    divides = False
 
     def __init__(self, widths: tuple[int, ...], models: tuple[str, ...] = (MODEL,)) -> None:
         self.widths = widths

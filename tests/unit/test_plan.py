@@ -294,7 +294,7 @@ def test_routing_gets_what_each_wave_costs_on_each_lane(windows: Draft) -> None:
 LATER = Costs(batch=cost(1, 10, 101), realtime=cost(2, 21, 201))
 
 
-def add_later(draft: Draft, requests: int = 10, kind: str = "line") -> None:
+def add_later(draft: Draft, requests: int = 10, kind: str = "line", largest: Costs | None = None) -> None:
     draft.add_later(
         wave=1,
         kind=kind,
@@ -304,6 +304,7 @@ def add_later(draft: Draft, requests: int = 10, kind: str = "line") -> None:
         costs=LATER,
         tokens_in=tokens(500),
         tokens_out=tokens(50),
+        largest=largest,
     )
 
 
@@ -336,6 +337,17 @@ def test_the_largest_ceiling_may_be_in_a_later_wave(draft: Draft) -> None:
     assert close(draft).largest_ceiling == 101
     add_later(draft, requests=1, kind="summary")
     assert close(draft).largest_ceiling == 201
+
+
+def test_of_a_later_wave_the_largest_request_counts_not_the_average(draft: Draft) -> None:
+    add(draft, costs=Costs(batch=cost(1, 1, 1), realtime=cost(1, 2, 2)))
+    add_later(draft, largest=Costs(batch=cost(1, 10, 900), realtime=cost(2, 21, 1_800)))
+    plan = close(draft)
+    assert (plan.largest_ceiling, plan.cost_ceiling) == (900, 2 + 10 * 101)
+    add_later(draft, kind="summary", largest=Costs(batch=cost(1, 10, 900), realtime=cost(2, 21, 1_800)))
+    plan = close(draft)
+    assert plan.largest_ceiling == 1_800, "the first of a kind goes out in real time, and may be the largest"
+    assert plan.cost_ceiling == 2 + 19 * 101 + 1_800
 
 
 def test_a_later_wave_of_nothing_is_nothing(draft: Draft) -> None:
@@ -436,6 +448,25 @@ def test_a_long_prompt_is_named_with_what_it_adds(draft: Draft, catalog: Catalog
     extra = sheet.likely_nanos(200_000, 1000) - 2 * sheet.likely_nanos(100_000, 0) - sheet.likely_nanos(0, 1000)
     assert found == LongPrompt(key=RequestKey("long one"), input_tokens=200_000, threshold=100_000, extra=Nanos(extra))
     assert found.extra > 0
+
+
+@pytest.mark.parametrize(("count", "long", "near"), [(90_000, 0, 0), (95_000, 0, 1), (150_000, 1, 0)])
+def test_one_request_of_a_later_wave_is_long_by_name(draft: Draft, count: int, long: int, near: int) -> None:
+    add(draft, model=HAIKU)
+    draft.add_later(
+        wave=1,
+        kind="summary",
+        provider="anthropic",
+        model=HAIKU,
+        requests=1,
+        costs=LATER,
+        tokens_in=tokens(count),
+        tokens_out=tokens(50),
+        key=RequestKey("file:node:summary"),
+    )
+    plan = close(draft)
+    assert (plan.long_prompts_count, plan.near_threshold_count) == (long, near)
+    assert [found.key for found in plan.long_prompts] == ["file:node:summary"] * long
 
 
 def test_only_so_many_long_prompts_are_listed_and_all_are_counted(draft: Draft) -> None:

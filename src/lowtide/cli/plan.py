@@ -44,6 +44,9 @@ _OPTIONS = (
     click.option("--key-column", metavar="NAME", default="", help="Column that names the rows (table)."),
     click.option("--max-output-tokens", type=click.IntRange(1), metavar="N", help="Limit of one answer (table)."),
     click.option("--strict", is_flag=True, help="Ask nothing of a parent whose child failed (bpmn)."),
+    click.option(
+        "--split", is_flag=True, help="Divide by node what one prompt could bring past a price threshold (bpmn)."
+    ),
     click.option("--skip-problems", is_flag=True, help="Leave out what has problems and plan the rest."),
     click.option(
         "--route", type=click.Choice(ROUTES), help="How requests go out; nothing then moves. Default: the settings'."
@@ -134,6 +137,7 @@ def wish_of(source: Path, said: dict[str, Any], cap: Nanos | None, *, prices_on:
             key_column=said["key_column"],
             max_output_tokens=said["max_output_tokens"],
             strict=said["strict"],
+            split=said["split"],
             provider=said["provider"],
         ),
         skip_problems=said["skip_problems"],

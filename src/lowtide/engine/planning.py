@@ -3,7 +3,7 @@
 Nothing here sends or spends. What the plan showed as known holds, or the run does not begin (promise 5).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from lowtide.counting import installed_counter
 from lowtide.dispatch import PlanId, RunId
 from lowtide.engine.asking import CALLS_MAX, Asking
 from lowtide.engine.desk import Desk
+from lowtide.engine.later_waves import add_later, prompt_threshold
 from lowtide.errors import (
     BudgetRefused,
     DeadlineMissed,
@@ -27,21 +28,14 @@ from lowtide.errors import (
     Problem,
 )
 from lowtide.estimate import (
-    FLOOR_PERCENT,
-    Basis,
     Losses,
-    TokenRange,
-    estimate_output,
     history_of_runs,
-    likely_tokens,
 )
 from lowtide.ledger import AccountId
 from lowtide.money import Nanos, show_dollars
 from lowtide.pacing import Measure
 from lowtide.packing import ShardId
 from lowtide.plan import Draft, Head, Learned, Plan, Turnaround
-from lowtide.providers import BodyFacts
-from lowtide.request import Neutral
 from lowtide.routing import Choice, Route, TurnaroundBasis, TurnaroundRange, Wish, batch_size, choose, misses
 from lowtide.spool import Scales, Weighed, seal, spool
 from lowtide.store import Transaction, books, history, pilots, plans, runs
@@ -49,7 +43,7 @@ from lowtide.store.plans import PlanRow
 from lowtide.worker.lanes import batch_requests_max, lot_routes, usual_turnarounds
 from lowtide.worker.marking import WaveTerms
 from lowtide.worker.waves import pack_scope, scope_of
-from lowtide.workload import LaterWave, Quotes, Reading, Workload, WorkloadOptions
+from lowtide.workload import PromptThreshold, Reading, Workload, WorkloadOptions
 
 UNSEALED_AFTER = timedelta(hours=1)
 CALL_SECONDS = 30  # that one real-time call is taken to last
@@ -123,6 +117,7 @@ class Planning(Desk):
         with self.store.write() as tx:
             for stale in plans.unsealed_plans(tx, now - UNSEALED_AFTER):
                 plans.drop_plan(tx, stale)
+        options = replace(options, threshold=self._threshold(options, day))
         plan_id = PlanId(f"p_{self.clock.new_id(7)}")
         reading = chosen.read(source, options)
         row = self._plan_row(plan_id, source, chosen.name, options, now)
@@ -235,7 +230,7 @@ class Planning(Desk):
         scope = replace(scope, facts={**scope.facts, **_said(options)})
         for number, later in enumerate(scope.later, start=1):
             for line in later:
-                self._add_later(draft, scales, number, line, options.model)
+                add_later(draft, scales, number, line, options.model)
         plan_row = replace(
             row,
             title=scope.title or row.title,
@@ -321,6 +316,8 @@ class Planning(Desk):
     ) -> Plan:
         now = asked.now
         warnings = msgspec.json.decode(facts.get("warnings", "[]"), type=list[str])
+        if not asked.sample_of:
+            warnings[:0] = _split_warnings(draft, asked.options, divides=self.workloads[row.workload].divides)
         if problems:
             parts = (
                 "1 part of the input has a problem and is"
@@ -406,48 +403,10 @@ class Planning(Desk):
         rounds = -(-requests // rules.in_flight_max)
         return max(minutes, rounds * CALL_SECONDS)
 
-    def _add_later(
-        self,
-        draft: Draft,
-        scales: Scales,
-        wave: int,
-        line: LaterWave,
-        model: str,
-    ) -> None:
-        """Price a later wave from its totals: an average request, so that price tiers are an average's, too."""
-        provider = scales.seller(model)
-        found = self.catalog.model(provider, model)
-        codec = self.codecs[provider]
-        count = max(line.requests, 1)
-        assert found is not None, "the first wave knew this model"
-        own_bytes = line.input_bytes_likely - (line.quoted_bytes_likely if line.quotes else 0)
-        each_in = likely_tokens(own_bytes // count, tokenizer=found.tokenizer)
-        quoted = _quoted_tokens(scales.learned, line.quotes, model)
-        most_in, most_out = -(-line.input_bytes_ceiling // count), -(-line.output_tokens_ceiling // count)
-        most_in = min(most_in, found.largest_context_tokens)
-        each_in = min(each_in + quoted.likely // count, most_in)
-        facts = codec.read_body(
-            codec.encode(
-                model=model,
-                body=Neutral(text="?", max_output_tokens=max(1, most_out)),
-            ),
-            codec.neutral_endpoint,
-        )
-        assert isinstance(facts, BodyFacts), "our own body reads"
-        # Nothing is known of what quotes answers of an unknown length: it goes from floor to ceiling, as they do.
-        floor = (each_in - quoted.likely // count) * FLOOR_PERCENT // 100
-        tokens_in = TokenRange(floor=floor, likely=each_in, ceiling=most_in, basis=quoted.basis)
-        tokens_out = estimate_output(max(1, most_out), scales.learned.get((line.kind, model)))
-        draft.add_later(
-            wave=wave,
-            kind=line.kind,
-            provider=provider,
-            model=model,
-            requests=line.requests,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            costs=scales.costs(codec, facts, tokens_in, tokens_out),
-        )
+    def _threshold(self, options: WorkloadOptions, day: date) -> PromptThreshold | None:
+        """Look up where the price of the chosen model's prompts changes."""
+        provider = Scales(self.codecs, self.catalog, day, asked=options.provider).seller(options.model)
+        return prompt_threshold(self.catalog, provider, options.model, day)
 
     def _choose(self, source: Path, workload: str) -> Workload:
         if not source.exists():
@@ -579,6 +538,16 @@ def _lane_wished(wish: Wish) -> Lane | None:
     return Lane.BATCH if wish.route in (Route.AUTO, Route.BATCH) else None
 
 
+def _split_warnings(draft: Draft, options: WorkloadOptions, *, divides: bool) -> Iterator[str]:
+    """Say where dividing would help and was not asked for, and where it was asked for and does nothing."""
+    if options.split and not divides:
+        yield "--split divides documents by node; here each row is one request, and stays one"
+    elif options.split and options.threshold is None:
+        yield "--split divides nothing: no prompt length is known at which this model's price changes"
+    elif divides and draft.long_prompts_count and not options.split:
+        yield "--split divides by node what passes the length where a higher price begins"
+
+
 def _deadline_warnings(draft: Draft, asked: Asked, choice: Choice, *, moves: bool) -> Iterator[str]:
     """Say what may come of the deadline: everything here is to be agreed to before a cent is spent."""
     deadline_at = asked.wish.deadline_at
@@ -626,18 +595,10 @@ def _said(options: WorkloadOptions) -> dict[str, str]:
         "option.documents": "" if options.documents is None else str(options.documents.resolve()),
         "option.key_column": options.key_column,
         "option.strict": "true" if options.strict else "",
+        "option.split": "true" if options.split else "",
+        "option.threshold": _threshold_said(options.threshold),
         "option.max_output_tokens": "" if options.max_output_tokens is None else str(options.max_output_tokens),
     }
-
-
-def _quoted_tokens(learned: Learned, quotes: Iterable[Quotes], model: str) -> TokenRange:
-    """Say how many tokens the answers that a later wave quotes have together, and whether that is known."""
-    likely, basis = 0, Basis.LOCAL
-    for each in quotes:
-        one = estimate_output(max(1, -(-each.tokens_ceiling // each.answers)), learned.get((each.kind, model)))
-        likely += one.likely * each.answers
-        basis = Basis.LIMIT if one.basis is Basis.LIMIT else basis
-    return TokenRange(floor=0, likely=likely, ceiling=sum(each.tokens_ceiling for each in quotes), basis=basis)
 
 
 def _histories(seen: history.RequestsSeen, *, same_run: bool) -> Learned:
@@ -648,6 +609,14 @@ def _histories(seen: history.RequestsSeen, *, same_run: bool) -> Learned:
         )
         for kind, found in seen.answers.items()
     }
+
+
+def _threshold_said(threshold: PromptThreshold | None) -> str:
+    return "" if threshold is None else msgspec.json.encode(threshold).decode()
+
+
+def _threshold_of(said: str) -> PromptThreshold | None:
+    return msgspec.json.decode(said, type=PromptThreshold) if said else None
 
 
 def options_of(facts: Mapping[str, str]) -> WorkloadOptions:
@@ -662,5 +631,7 @@ def options_of(facts: Mapping[str, str]) -> WorkloadOptions:
         documents=Path(documents) if documents else None,
         key_column=facts.get("option.key_column", ""),
         strict=facts.get("option.strict", "") == "true",
+        split=facts.get("option.split", "") == "true",
+        threshold=_threshold_of(facts.get("option.threshold", "")),
         max_output_tokens=int(limit) if limit else None,
     )

@@ -11,6 +11,7 @@ class OneFile:
     """The part of the Protocol ``Workload`` that has nothing to do here."""
 
     goes_on = False  # a line that cannot be sent is mended or left out by choice, never by the way
+    divides = False  # a row is one request: nothing in it says where it could be cut
 
     def next_wave(self, scope: Scope, wave: int, answers: Answers) -> Iterator[Request]:
         """Make nothing: there is one wave."""

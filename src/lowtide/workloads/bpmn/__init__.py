@@ -2,7 +2,8 @@
 
 Work runs in waves, children first, so that the prompt of a parent quotes the finished documents of its parts. The
 reading is the only part that touches the disk; from then on ``Scope.frozen`` is all there is, and every answer here is a
-pure function of it. Options used: ``model``, ``language``, ``templates`` (a folder), ``documents`` (a table), ``strict``.
+pure function of it. Options used: ``model``, ``language``, ``templates`` (a folder), ``documents`` (a table), ``strict``,
+``threshold`` and ``split``.
 """
 
 import hashlib
@@ -15,10 +16,30 @@ from typing import Final
 
 from lowtide.errors import Problem
 from lowtide.request import Neutral, Request, RequestKey
-from lowtide.workload import Answer, Answers, Delivery, Document, LaterWave, Quotes, Scope, WorkloadOptions
+from lowtide.workload import (
+    Answer,
+    Answers,
+    Delivery,
+    Document,
+    LaterWave,
+    PromptThreshold,
+    Quotes,
+    Scope,
+    WorkloadOptions,
+)
 from lowtide.workloads.bpmn.delivery import write_document, write_indexes
-from lowtide.workloads.bpmn.frozen import Frame, Frozen, frame_of, freeze, name_keys
-from lowtide.workloads.bpmn.hierarchy import Forest, follow_calls, plan_waves
+from lowtide.workloads.bpmn.dividing import Division, divide, is_near
+from lowtide.workloads.bpmn.frozen import (
+    FORMAT,
+    FORMAT_DIVIDED,
+    Frame,
+    Frozen,
+    frame_of,
+    freeze,
+    kind_of,
+    name_keys,
+)
+from lowtide.workloads.bpmn.hierarchy import UNDIVIDED, Calls, Forest, Slices, follow_calls, plan_waves
 from lowtide.workloads.bpmn.model import Model
 from lowtide.workloads.bpmn.parsing import FILE_BYTES_MAX
 from lowtide.workloads.bpmn.prompts import Draft, TemplateFailed
@@ -37,6 +58,7 @@ class Bpmn:
 
     name = "bpmn"
     goes_on = True  # one broken file leaves the others as they are
+    divides = True
 
     def accepts(self, source: Path) -> bool:
         """Accept a BPMN file, or a folder that holds one at any depth."""
@@ -104,7 +126,7 @@ class _Finished:
 def _draft_of(frame: Frame, number: int) -> tuple[Draft, tuple[RequestKey, ...]]:
     document = frame.frozen.planned[number]
     quoted = frame.quoted(number)
-    draft = frame.prompts.draft(document.node, document.row, quoted)
+    draft = frame.prompts.draft(document, quoted)
     return draft, tuple(quote.key for quote in draft.quoted)
 
 
@@ -122,7 +144,7 @@ def _request(frame: Frame, number: int, *, text: str, depends_on: tuple[RequestK
         key=frame.frozen.keys[number],
         model=frame.frozen.model,
         body=body,
-        kind=kind.slug,
+        kind=kind_of(document, frame.frozen.table),
         source=frame.frozen.models[file].file,
         depends_on=depends_on,
     )
@@ -151,6 +173,8 @@ class BpmnReading:
         if not self._options.model:
             yield Problem(where="--model", what="no model is named", hint="give one with --model")
         self._feed(setting.content, self._options.language.encode(), str(self._options.strict).encode())
+        if self._options.split:
+            self._feed(repr(self._options.threshold).encode())
         models: list[Model] = []
         for item in self._models():
             if isinstance(item, Problem):
@@ -166,7 +190,7 @@ class BpmnReading:
         return self._scope
 
     def digest(self) -> str:
-        """Give the SHA-256 of every file, the table, the templates, the language and strictness."""
+        """Give the SHA-256 of every file, the table, the templates, the language, strictness and how long prompts are divided."""
         assert self._scope is not None, "digest() is asked for after requests() is exhausted"
         return self._digest.hexdigest()
 
@@ -194,30 +218,27 @@ class BpmnReading:
     def _plan(self, setting: Setting, models: list[Model]) -> Iterator[Request | Problem]:
         calls = follow_calls(models)
         forest = Forest(models, calls.targets)
-        planned = plan_waves(forest, setting.table)
-        frozen = Frozen(
-            model=self._options.model,
-            language=self._options.language,
-            strict=self._options.strict,
-            table=setting.table,
-            templates=setting.templates,
-            models=tuple(models),
-            targets=tuple(sorted(calls.targets.items())),
-            cycles=tuple(sorted(set(forest.cycles.values()))),
-            planned=tuple(planned),
-            keys=name_keys(models, planned, setting.table),
-        )
-        content = freeze(frozen)
+        content = freeze(self._frozen(setting, calls, forest, UNDIVIDED))
         frame = frame_of(content)
+        planned = frame.frozen.planned
         if models and not planned:
             what = f"the table of documents names nothing for any of {len(forest.nodes)} nodes"
             yield Problem(where=str(self._options.documents or self._source), what=what)
         # A template that fails is found before the first request leaves here: nothing is planned with half a template.
         failures: set[Problem] = set()
-        yield from _checked(frame, failures)
+        yield from _checked(frame, failures, dividing=self._options.split)
+        threshold = self._options.threshold
+        division = Division()
+        if self._options.split and threshold is not None and not failures:
+            drafts: list[Problem] = []
+            division = divide(frame, _later_drafts(frame, failures, drafts), threshold)
+            yield from drafts
+            if division.slices:
+                content = freeze(self._frozen(setting, calls, forest, division.slices))
+                frame = frame_of(content)
         later = []
         for wave in range(1, frame.waves):
-            totals = _Totals()
+            totals = _Totals(threshold)
             for number in frame.numbers_of(wave):
                 draft = yield from _drafted(frame, number, failures)
                 if draft is not None:
@@ -233,6 +254,8 @@ class BpmnReading:
             if draft is not None:
                 yield _request(frame, number, text=frame.prompts.fill(draft, _never), depends_on=())
         warnings = [*(f"{model.file}: {text}" for model in models for text in model.warnings), *calls.warnings]
+        if threshold is not None:
+            warnings[:0] = _told(frame, division, threshold)
         self._scope = Scope(
             workload=Bpmn.name,
             frozen=content,
@@ -240,6 +263,22 @@ class BpmnReading:
             later=tuple(later),
             title=self._source.name,
             facts=self._facts(frame, warnings),
+        )
+
+    def _frozen(self, setting: Setting, calls: Calls, forest: Forest, slices: Slices) -> Frozen:
+        planned = plan_waves(forest, setting.table, slices)
+        return Frozen(
+            format=FORMAT_DIVIDED if slices else FORMAT,
+            model=self._options.model,
+            language=self._options.language,
+            strict=self._options.strict,
+            table=setting.table,
+            templates=setting.templates,
+            models=tuple(forest.models),
+            targets=tuple(sorted(calls.targets.items())),
+            cycles=tuple(sorted(set(forest.cycles.values()))),
+            planned=tuple(planned),
+            keys=name_keys(forest.models, planned, setting.table),
         )
 
     def _nothing(self) -> Scope:
@@ -253,7 +292,8 @@ class BpmnReading:
             "files": str(len(frame.frozen.models)),
             "files_left_out": str(self._left_out),
             "nodes": str(len(frame.forest.nodes)),
-            "documents": str(len(frame.frozen.planned)),
+            "documents": str(sum(not document.part for document in frame.frozen.planned)),
+            "parts": str(sum(document.part > 0 for document in frame.frozen.planned)),
             "calls_followed": str(len(frame.frozen.targets)),
             "language": frame.frozen.language,
             "warnings": json.dumps(kept, ensure_ascii=False),
@@ -269,12 +309,43 @@ def _samples(frame: Frame, numbers: Iterable[int]) -> Iterable[int]:
     return found.values()
 
 
-def _checked(frame: Frame, failures: set[Problem]) -> Iterator[Problem]:
+def _checked(frame: Frame, failures: set[Problem], *, dividing: bool) -> Iterator[Problem]:
     try:
         frame.prompts.check()
+        if dividing:
+            frame.prompts.check_dividing()
     except TemplateFailed as failed:
         failures.add(failed.problem)
         yield failed.problem
+
+
+def _told(frame: Frame, division: Division, threshold: PromptThreshold) -> list[str]:
+    """Say what was divided, and what could not be."""
+    told = []
+    if division.slices:
+        documents = "1 document is" if len(division.slices) == 1 else f"{len(division.slices):,} documents are"
+        told.append(
+            f"{documents} divided by node into {division.parts:,} parts and a whole: one prompt could pass"
+            f" {threshold.tokens:,} tokens"
+        )
+    told += [
+        f"{frame.frozen.keys[number]} could pass {threshold.tokens:,} tokens and cannot be divided by node"
+        for number in division.undivided
+    ]
+    return told
+
+
+def _later_drafts(frame: Frame, failures: set[Problem], found: list[Problem]) -> Iterator[tuple[int, Draft]]:
+    """Draft every document that quotes others; problems go to ``found``."""
+    for wave in range(1, frame.waves):
+        for number in frame.numbers_of(wave):
+            drafted = _drafted(frame, number, failures)
+            try:
+                while True:
+                    found.append(next(drafted))
+            except StopIteration as end:
+                if end.value is not None:
+                    yield number, end.value
 
 
 def _drafted(frame: Frame, number: int, failures: set[Problem]) -> Generator[Problem, None, Draft | None]:
@@ -300,26 +371,31 @@ class _Sum:
     input_bytes_ceiling: int = 0
     output_tokens_ceiling: int = 0
     quoted_bytes_likely: int = 0
+    input_bytes_longest: int = 0
     quotes: dict[str, list[int]] = field(default_factory=dict)  # answers and the sum of their limits, by kind
 
 
 class _Totals:
-    """One later wave, summed by document type."""
+    """One later wave, summed by document type; what may come near the threshold stands alone, under its key."""
 
-    __slots__ = ("_sums",)
+    __slots__ = ("_sums", "_threshold")
 
-    def __init__(self) -> None:
-        self._sums: dict[str, _Sum] = defaultdict(_Sum)
+    def __init__(self, threshold: PromptThreshold | None) -> None:
+        self._threshold = threshold
+        self._sums: dict[tuple[str, str], _Sum] = defaultdict(_Sum)
 
     def add(self, frame: Frame, number: int, draft: Draft) -> None:
         document = frame.frozen.planned[number]
         kind = frame.frozen.table.types[document.row]
         overview = frame.prompts.overview(frame.forest.file_of[document.node])
         around = len(frame.prompts.system().encode()) + len(overview.encode())
-        total = self._sums[kind.slug]
+        near = self._threshold is not None and is_near(frame, number, draft, self._threshold)
+        key = frame.frozen.keys[number] if near else ""
+        total = self._sums[kind_of(document, frame.frozen.table), key]
         total.requests += 1
         total.input_bytes_likely += around + draft.bytes_likely
         total.input_bytes_ceiling += around + draft.bytes_ceiling
+        total.input_bytes_longest = max(total.input_bytes_longest, around + draft.bytes_ceiling)
         total.output_tokens_ceiling += kind.max_output_tokens
         total.quoted_bytes_likely += draft.quoted_bytes_likely
         for mark in draft.marks:
@@ -337,12 +413,14 @@ class _Totals:
                 input_bytes_ceiling=total.input_bytes_ceiling,
                 output_tokens_ceiling=total.output_tokens_ceiling,
                 quoted_bytes_likely=total.quoted_bytes_likely,
+                input_bytes_longest=total.input_bytes_longest,
+                key=key,
                 quotes=tuple(
                     Quotes(kind=quoted, answers=answers, tokens_ceiling=limits)
                     for quoted, (answers, limits) in total.quotes.items()
                 ),
             )
-            for kind, total in self._sums.items()
+            for (kind, key), total in self._sums.items()
         )
 
 

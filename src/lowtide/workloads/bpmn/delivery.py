@@ -64,7 +64,7 @@ def _page(frame: Frame, file: int, finished: Mapping[RequestKey, str]) -> str:
     here = frame.index_place(file)
     lines = [f"# {_plain(frame.frozen.models[file].file)}", "", f"## {frame.words.documents}", ""]
     for node in _nodes_of(frame, file):
-        shown = [_shown(frame, here, row, key, finished) for row, key in frame.documents_of(node)]
+        shown = [_shown(frame, here, number, finished) for number in frame.documents_of(node)]
         if not shown and not frame.forest.children[node]:
             continue
         indent = "  " * min(len(frame.forest.path_of(node)), INDENT_MAX)
@@ -76,8 +76,8 @@ def _page(frame: Frame, file: int, finished: Mapping[RequestKey, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shown(frame: Frame, here: PurePosixPath, row: int, key: RequestKey, finished: Mapping[RequestKey, str]) -> str:
-    title = _plain(frame.words.title_of(frame.frozen.table.types[row].slug))
+def _shown(frame: Frame, here: PurePosixPath, number: int, finished: Mapping[RequestKey, str]) -> str:
+    title, key = _plain(frame.title_of(number)), frame.frozen.keys[number]
     outcome = finished.get(key)
     if outcome == FINISHED:
         return f"[{title}]({_link(here, frame.place_of(key))})"

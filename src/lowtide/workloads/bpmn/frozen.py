@@ -25,6 +25,8 @@ from lowtide.workloads.bpmn.views import Views
 from lowtide.workloads.bpmn.words import Words, read_words
 
 FORMAT: Final = 1
+FORMAT_DIVIDED: Final = 2  # with parts, which a program that knows the first alone would take for whole documents
+PART: Final = ".part"  # ends the kind of a part's request; no document of a table has a dot in its name
 WORDS_FILE: Final = "words.toml"
 FRAMES_KEPT: Final = 4
 
@@ -58,7 +60,9 @@ def freeze(frozen: Frozen) -> bytes:
 def thaw(content: bytes) -> Frozen:
     """Decode what ``freeze`` made."""
     frozen = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(content), type=Frozen)
-    assert frozen.format == FORMAT, f"the plan's description has format {frozen.format}, this program reads {FORMAT}"
+    assert frozen.format in (FORMAT, FORMAT_DIVIDED), (
+        f"the plan's description has format {frozen.format}, this program reads {FORMAT} and {FORMAT_DIVIDED}"
+    )
     return frozen
 
 
@@ -71,14 +75,14 @@ def frame_of(content: bytes) -> "Frame":
 def name_keys(models: Sequence[Model], planned: Sequence[Planned], table: DocumentTable) -> tuple[RequestKey, ...]:
     """Name each document ``{file}:{node}:{document type}``: unique, printable, at most ``KEY_LENGTH_MAX`` characters.
 
-    What is too long is cut and ends in a hash of the whole; what is not unique gets one too.
+    A part of one is ``{file}:{node}:{document type}.part-1``. What is too long is cut and ends in a hash of the whole; what is not unique gets one too.
     """
     places = [(model.file, node.id) for model in models for node in model.nodes]
     taken: set[str] = set()
     keys = []
     for document in planned:
         file, node = places[document.node]
-        slug = table.types[document.row].slug
+        slug = name_of(document, table)
         whole = f"{file}:{node}:{slug}"
         key = _fitting(whole, slug=slug)
         turn = 1
@@ -88,6 +92,18 @@ def name_keys(models: Sequence[Model], planned: Sequence[Planned], table: Docume
         taken.add(key)
         keys.append(RequestKey(key))
     return tuple(keys)
+
+
+def name_of(document: Planned, table: DocumentTable) -> str:
+    """Name a document among those of its node: its type, and which part of it."""
+    slug = table.types[document.row].slug
+    return f"{slug}{PART}-{document.part}" if document.part else slug
+
+
+def kind_of(document: Planned, table: DocumentTable) -> str:
+    """Name what a document is asked for as: parts are learned about apart from whole documents."""
+    slug = table.types[document.row].slug
+    return f"{slug}{PART}" if document.part else slug
 
 
 def _fitting(whole: str, *, slug: str, force_hash: bool = False) -> str:
@@ -106,6 +122,7 @@ class Frame:
         "_below",
         "_by_wave",
         "_numbers",
+        "_parts",
         "_places",
         "_rows",
         "forest",
@@ -132,9 +149,14 @@ class Frame:
         self._rows: list[list[int]] = [[] for _ in self.forest.nodes]
         self._numbers: dict[tuple[int, int], int] = {}
         self._by_wave: list[list[int]] = [[] for _ in range(self.waves)]
+        self._parts: dict[tuple[int, int], list[int]] = {}
         for number, document in enumerate(frozen.planned):
-            self._rows[document.node].append(document.row)
-            self._numbers[document.node, document.row] = number
+            place = document.node, document.row
+            if document.part:
+                self._parts.setdefault(place, []).append(number)
+            else:
+                self._rows[document.node].append(document.row)
+                self._numbers[place] = number
             self._by_wave[document.wave].append(number)
         self._below: tuple[int, list[int]] = (-1, [])
         self._places: Places | None = None
@@ -149,8 +171,32 @@ class Frame:
         return self._by_wave[wave]
 
     def quoted(self, number: int) -> list[Quoted]:
-        """Give the documents that this one quotes, in the order of the model."""
+        """Give the documents that this one quotes, in the order of the model: its parts, where it is divided."""
         document = self.frozen.planned[number]
+        if document.parts and not document.part:
+            return [self._quoted_part(part) for part in self._parts[document.node, document.row]]
+        quoted = self._quoted_below(document)
+        return quoted[document.first : document.last] if document.part else quoted
+
+    def title_of(self, number: int) -> str:
+        """Name a document in words, without its node."""
+        document = self.frozen.planned[number]
+        title = self.words.title_of(self.frozen.table.types[document.row].slug)
+        return self.words.part_of_title(title, document.part, document.parts) if document.part else title
+
+    def _quoted_part(self, number: int) -> Quoted:
+        document = self.frozen.planned[number]
+        return Quoted(
+            key=self.frozen.keys[number],
+            title=self.views.title(document.node),
+            kind=self.views.kind(document.node),
+            document=self.title_of(number),
+            max_output_tokens=self.frozen.table.types[document.row].max_output_tokens,
+            slug=kind_of(document, self.frozen.table),
+            node=document.node,
+        )
+
+    def _quoted_below(self, document: Planned) -> list[Quoted]:
         kind = self.frozen.table.types[document.row]
         quoted = []
         for child in self._documented_below(document.node):
@@ -165,13 +211,16 @@ class Frame:
                             document=self.words.title_of(other.slug),
                             max_output_tokens=other.max_output_tokens,
                             slug=other.slug,
+                            node=child,
                         )
                     )
         return quoted
 
-    def documents_of(self, node: int) -> Iterable[tuple[int, RequestKey]]:
-        """Give (row, key) of a node's documents."""
-        return ((row, self._key_of(node, row)) for row in self._rows[node])
+    def documents_of(self, node: int) -> Iterable[int]:
+        """Give the numbers of a node's documents, each with its parts behind it."""
+        for row in self._rows[node]:
+            yield self._numbers[node, row]
+            yield from self._parts.get((node, row), ())
 
     def place_of(self, key: RequestKey) -> PurePosixPath:
         """Decide where a document goes, below OUT (promise 10).
@@ -200,5 +249,5 @@ class Frame:
     def _name_of(self, number: int) -> tuple[str, ...]:
         document = self.frozen.planned[number]
         file = self.frozen.models[self.forest.file_of[document.node]].file
-        slug = self.frozen.table.types[document.row].slug
-        return (*file.split("/"), self.forest.nodes[document.node].id, f"{slug}.md")
+        name = name_of(document, self.frozen.table)
+        return (*file.split("/"), self.forest.nodes[document.node].id, f"{name}.md")

@@ -14,16 +14,28 @@ from pathlib import PurePosixPath
 from lowtide.workloads.bpmn.documents import DocumentTable
 from lowtide.workloads.bpmn.model import NOWHERE, ROOT_KINDS, Model, Node, NodeKind
 
+Slices = Mapping[tuple[int, int], Sequence[tuple[int, int]]]
+"""By (node, row): where each part of a divided document begins and ends among what the document would quote."""
+
+UNDIVIDED: Slices = {}
 CALLING_KINDS = frozenset({NodeKind.CALL_ACTIVITY, NodeKind.CALL_CHOREOGRAPHY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One document to make: a node, the row of the table, and the wave in which all it quotes is finished."""
+    """One document to make: a node, the row of the table, and the wave in which all it quotes is finished.
+
+    A document that is divided has ``parts``, and quotes them instead; ``part`` (1, 2, ...) is the number of one, which quotes
+    its children's documents from ``first`` up to ``last``, the last one not counted.
+    """
 
     node: int
     row: int
     wave: int
+    parts: int = 0
+    part: int = 0
+    first: int = 0
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,38 +161,50 @@ def _twins(by_id: Mapping[str, Sequence[tuple[int, int]]], models: Sequence[Mode
     return warnings
 
 
-def plan_waves(forest: Forest, table: DocumentTable) -> list[Planned]:
+def plan_waves(forest: Forest, table: DocumentTable, slices: Slices = UNDIVIDED) -> list[Planned]:
     """Say which documents are made and in which wave, in file and document order.
 
-    A document's wave is one more than the latest wave of what it quotes, 0 when it quotes nothing. ``forest.cycles``
-    is filled: for each node of a circle of calls, all of its members.
+    A document's wave is one more than the latest wave of what it quotes, 0 when it quotes nothing. One that ``slices``
+    divides comes a wave after its parts, which stand before it. ``forest.cycles`` is filled: for each node of a circle of
+    calls, all of its members.
     """
     rows: list[list[int]] = [
         [number for number, kind in enumerate(table.types) if kind.is_for(node.kind, ways_out=forest.ways_out[index])]
         for index, node in enumerate(forest.nodes)
     ]
     waves: dict[tuple[int, int], int] = {}
+    ready: dict[tuple[int, int], int] = {}  # when all that a document's node has below it is finished
     components = list(_components(forest.children))
     for members in components:
         if len(members) > 1 or members[0] in forest.children[members[0]]:
             cycle = _in_call_order(forest, members)
             forest.cycles.update(dict.fromkeys(cycle, cycle))
     for members in components:
-        wanted = {
+        found = {
             (index, row): _wave_after(forest, table, rows, waves, index=index, row=row)
             for index in members
             for row in rows[index]
         }
+        ready.update(found)
+        wanted = {place: wave + (place in slices) for place, wave in found.items()}
         if members[0] in forest.cycles and wanted:
             # A circle of calls is one wave: the latest that any of its members needs.
             latest = max(wanted.values())
             wanted = dict.fromkeys(wanted, latest)
         waves.update(wanted)
     return [
-        Planned(node=index, row=row, wave=waves[index, row])
+        planned
         for index in range(len(forest.nodes))
         for row in rows[index]
+        for planned in _planned(index, row, waves[index, row], ready[index, row], slices.get((index, row), ()))
     ]
+
+
+def _planned(index: int, row: int, wave: int, ready: int, slices: Sequence[tuple[int, int]]) -> Iterator[Planned]:
+    """Plan one document: its parts, where it is divided, and the whole."""
+    for part, (first, last) in enumerate(slices, start=1):
+        yield Planned(node=index, row=row, wave=ready, parts=len(slices), part=part, first=first, last=last)
+    yield Planned(node=index, row=row, wave=wave, parts=len(slices))
 
 
 def _in_call_order(forest: Forest, members: Sequence[int]) -> tuple[int, ...]:

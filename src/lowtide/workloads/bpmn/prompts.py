@@ -17,7 +17,8 @@ from lowtide.errors import Problem
 from lowtide.request import RequestKey
 from lowtide.workload import Answer
 from lowtide.workloads.bpmn.documents import DocumentTable
-from lowtide.workloads.bpmn.hierarchy import Forest
+from lowtide.workloads.bpmn.hierarchy import Forest, Planned
+from lowtide.workloads.bpmn.model import NOWHERE
 from lowtide.workloads.bpmn.views import VIEW_FIELDS, Listing, QuoteView, Views
 from lowtide.workloads.bpmn.words import Words
 
@@ -40,6 +41,8 @@ REASON_CHARS_MAX: Final = 300
 QUOTED_DOCUMENTS_MAX: Final = 1_000
 
 SHARED_TEMPLATES: Final = ("system.md.j2", "overview.md.j2", "gap.md.j2", "shortened.md.j2")
+DIVIDING_TEMPLATES: Final = ("part.md.j2", "whole.md.j2")
+"""What is said behind the prompt of a part, and of a document that quotes its parts; only dividing needs them."""
 
 _MARK = re.compile("\ufdd0([0-9]+)\ufdd1")
 
@@ -62,6 +65,7 @@ class Quoted:
     document: str
     max_output_tokens: int
     slug: str = ""
+    node: int = NOWHERE
 
     @property
     def bytes_ceiling(self) -> int:
@@ -131,6 +135,11 @@ class Prompts:
         self._render("gap.md.j2", title="", kind="", document="", reason="")
         self._render("shortened.md.j2", kept=0, whole=0)
 
+    def check_dividing(self) -> None:
+        """Render what a divided document alone needs."""
+        for template in DIVIDING_TEMPLATES:
+            self._render(template, document="", part=1, parts=2)
+
     def system(self) -> str:
         """Render the instruction that all requests share."""
         if not self._system:
@@ -145,18 +154,18 @@ class Prompts:
             self._overviews[file] = self._bounded_overview(file)
         return self._overviews[file]
 
-    def draft(self, index: int, row: int, quoted: Sequence[Quoted]) -> Draft:
+    def draft(self, planned: Planned, quoted: Sequence[Quoted]) -> Draft:
         """Render the prompt of one document, with marks where the documents of its parts will stand."""
-        file = self._forest.file_of[index]
+        file = self._forest.file_of[planned.node]
         self.overview(file)
-        kind = self._table.types[row]
+        kind = self._table.types[planned.row]
         shown = quoted[:QUOTED_DOCUMENTS_MAX]
         quotes = [
             QuoteView(title=quote.title, kind=quote.kind, document=quote.document, text=f"\ufdd0{number}\ufdd1")
             for number, quote in enumerate(shown)
         ]
         view = self._views.node(
-            index, quotes=Listing(quotes, len(quoted) - len(shown)), with_contents=file in self._shortened
+            planned.node, quotes=Listing(quotes, len(quoted) - len(shown)), with_contents=file in self._shortened
         )
         text = self._render(
             kind.template,
@@ -165,6 +174,13 @@ class Prompts:
             tokens=kind.max_output_tokens,
             language=self._words.language,
         )
+        if planned.parts:
+            text += "\n\n" + self._render(
+                DIVIDING_TEMPLATES[not planned.part],
+                document=self._words.title_of(kind.slug),
+                part=planned.part,
+                parts=planned.parts,
+            )
         pieces = _MARK.split(text)
         marks = tuple(int(number) for number in pieces[1::2])
         if not text.strip() or any(number >= len(shown) for number in marks):

@@ -15,7 +15,7 @@ from lowtide.errors import Problem
 from lowtide.workload import WorkloadOptions
 from lowtide.workloads.bpmn.documents import DocumentTable, read_table
 from lowtide.workloads.bpmn.frozen import WORDS_FILE
-from lowtide.workloads.bpmn.prompts import SHARED_TEMPLATES, environment
+from lowtide.workloads.bpmn.prompts import DIVIDING_TEMPLATES, SHARED_TEMPLATES, environment
 from lowtide.workloads.bpmn.words import read_words
 from lowtide.workloads.lines import unreadable
 
@@ -79,7 +79,8 @@ def read_setting(options: WorkloadOptions) -> Setting | list[Problem]:
         problems.extend(table)
     templates = _templates(options, problems)
     if templates is not None:
-        problems.extend(_template_problems(templates, table if isinstance(table, DocumentTable) else None))
+        known = table if isinstance(table, DocumentTable) else None
+        problems.extend(_template_problems(templates, known, dividing=options.split))
     if problems:
         return problems
     assert isinstance(table, DocumentTable), "a table without problems was read"
@@ -153,8 +154,11 @@ def _own_languages(folder: Path | None) -> list[str]:
     return [entry.name for entry in folder.iterdir() if entry.is_dir() and (entry / WORDS_FILE).is_file()]
 
 
-def _template_problems(templates: Mapping[str, str], table: DocumentTable | None) -> Iterator[Problem]:
-    wanted = [WORDS_FILE, *SHARED_TEMPLATES, *(row.template for row in (table.types if table else ()))]
+def _template_problems(
+    templates: Mapping[str, str], table: DocumentTable | None, *, dividing: bool
+) -> Iterator[Problem]:
+    shared = (*SHARED_TEMPLATES, *DIVIDING_TEMPLATES) if dividing else SHARED_TEMPLATES
+    wanted = [WORDS_FILE, *shared, *(row.template for row in (table.types if table else ()))]
     for name in dict.fromkeys(wanted):
         if name and name not in templates:
             hint = "put the file into the templates folder"

@@ -11,7 +11,8 @@ import msgspec
 
 from lowtide.errors import Problem
 
-_TEXTS = ("language", "unnamed", "and_more", "levels_between", "made_without", "documents", "back", "not_yet")
+_TEXTS = ("language", "unnamed", "and_more", "levels_between", "made_without", "documents", "back", "not_yet", "part")
+PART = "{document}, {part} / {parts}"
 _TABLES = ("titles", "outcomes", "kinds", "traits", "triggers")
 
 
@@ -27,6 +28,7 @@ class Words:
     documents: str
     back: str
     not_yet: str
+    part: str = PART
     titles: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +38,10 @@ class Words:
     def title_of(self, slug: str) -> str:
         """Name a document type."""
         return self.titles.get(slug, slug)
+
+    def part_of_title(self, title: str, part: int, parts: int) -> str:
+        """Name a part of a divided document."""
+        return self.part.replace("{document}", title).replace("{part}", str(part)).replace("{parts}", str(parts))
 
     def kind_of(self, kind: str) -> str:
         """Name a kind of node."""
@@ -53,10 +59,11 @@ def read_words(text: str, *, file: str) -> Words | list[Problem]:
     except tomllib.TOMLDecodeError as error:
         return [Problem(where=file, what=f"not TOML: {error}")]
     wanted = {name: dict[str, str] if name in _TABLES else str for name in (*_TEXTS, *_TABLES)}
+    defaults: dict[str, object] = {"part": PART, **{name: {} for name in _TABLES}}
     problems = []
     for name, shape in wanted.items():
         try:
-            msgspec.convert(read.get(name, {} if name in _TABLES else None), shape)
+            msgspec.convert(read.get(name, defaults.get(name)), shape)
         except msgspec.ValidationError:
             what = "must be a table of texts" if name in _TABLES else "must be a text"
             problems.append(Problem(where=f"{file}: {name}", what=what))

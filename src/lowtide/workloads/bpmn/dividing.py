@@ -1,0 +1,91 @@
+"""Documents whose one prompt could pass a price threshold, divided by node: parts first, then the whole that quotes them.
+
+A part has the prompt of its document, but quotes the documents of a few children only. What is decided here rests on limits,
+not on guesses: an answer never has more tokens than its limit, so a part that fits by them fits. Nothing is rendered
+twice and nothing is frozen here; ``Bpmn`` plans its waves again with what is found.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from lowtide.workload import PromptThreshold
+from lowtide.workloads.bpmn.frozen import Frame
+from lowtide.workloads.bpmn.prompts import Draft, Quoted
+
+ROOM_PERCENT = 90  # of a threshold: how far a prompt may come, because its own text is guessed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """``slices`` has, by (node, row), where each part begins and ends among what its document quotes.
+
+    ``undivided`` are the numbers of documents that stay too long.
+    """
+
+    slices: Mapping[tuple[int, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    undivided: tuple[int, ...] = ()
+
+    @property
+    def parts(self) -> int:
+        """Count the parts of all."""
+        return sum(len(slices) for slices in self.slices.values())
+
+
+def tokens_at_most(frame: Frame, number: int, draft: Draft, threshold: PromptThreshold) -> int:
+    """Give the most tokens that a prompt can have: its own by guess, those it quotes by their limits."""
+    quoted = sum(draft.quoted[mark].max_output_tokens for mark in draft.marks)
+    shown_at_most = draft.quoted_bytes_max * 100 // min(threshold.ascii_bytes, threshold.other_bytes)
+    return _own_tokens(frame, number, draft, threshold) + min(quoted, shown_at_most)
+
+
+def is_near(frame: Frame, number: int, draft: Draft, threshold: PromptThreshold) -> bool:
+    """Say whether a prompt could come near the threshold, or pass it."""
+    return tokens_at_most(frame, number, draft, threshold) > _room(threshold)
+
+
+def divide(frame: Frame, drafts: Iterator[tuple[int, Draft]], threshold: PromptThreshold) -> Division:
+    """Divide every document among ``drafts``, by number, whose prompt could pass the threshold."""
+    slices: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
+    undivided: list[int] = []
+    for number, draft in drafts:
+        if not is_near(frame, number, draft, threshold):
+            continue
+        document = frame.frozen.planned[number]
+        own = _own_tokens(frame, number, draft, threshold)
+        found = tuple(_slices(frame.quoted(number), _room(threshold) - own))
+        whole = own + len(found) * frame.frozen.table.types[document.row].max_output_tokens
+        if len(found) < 2 or whole > _room(threshold):
+            undivided.append(number)
+        else:
+            slices[document.node, document.row] = found
+    return Division(slices=slices, undivided=tuple(undivided))
+
+
+def _room(threshold: PromptThreshold) -> int:
+    return threshold.tokens * ROOM_PERCENT // 100
+
+
+def _own_tokens(frame: Frame, number: int, draft: Draft, threshold: PromptThreshold) -> int:
+    """Guess the tokens of a prompt without what it quotes."""
+    file = frame.forest.file_of[frame.frozen.planned[number].node]
+    own = (frame.prompts.system(), frame.prompts.overview(file), *draft.parts)
+    return sum(threshold.tokens_of(text) for text in own)
+
+
+def _slices(quoted: Sequence[Quoted], room: int) -> Iterator[tuple[int, int]]:
+    """Cut what is quoted where a prompt is full, between two nodes where that can be; nothing where one does not fit."""
+    if any(quote.max_output_tokens > room for quote in quoted):
+        return
+    start = end = tokens = 0
+    for _, found in groupby(quoted, key=lambda quote: quote.node):
+        of_node = [quote.max_output_tokens for quote in found]
+        pieces = [of_node] if sum(of_node) <= room else [[each] for each in of_node]
+        for piece in pieces:
+            if tokens + sum(piece) > room:
+                yield start, end
+                start, tokens = end, 0
+            end += len(piece)
+            tokens += sum(piece)
+    if end > start:
+        yield start, end

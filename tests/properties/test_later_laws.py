@@ -1,0 +1,95 @@
+"""Later waves: a row that sums requests up never costs less at most than they would one by one, whatever thresholds they pass."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowtide.catalog import Lane
+from lowtide.engine.desk import codecs_of
+from lowtide.engine.later_waves import add_later, prompt_threshold
+from lowtide.plan import Draft
+from lowtide.settings import load_catalog, read_settings
+from lowtide.spool import Scales
+from lowtide.workload import LaterWave, Quotes
+
+SETTINGS = read_settings({}, {}, Path("/"))
+CATALOG = load_catalog(SETTINGS)
+CODECS = codecs_of(SETTINGS, CATALOG)
+DAY = date(2026, 11, 22)
+HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"  # the first has a threshold at 100,000 tokens, the second none
+SIZES = st.lists(st.integers(1, 1_500_000), min_size=1, max_size=6)
+
+
+def row(sizes: list[int], key: str = "") -> LaterWave:
+    """Prompts of so many bytes at most, and half as many likely; a third of those are quoted."""
+    likely = [size // 2 for size in sizes]
+    quoted = sum(size // 3 for size in likely)
+    return LaterWave(
+        kind="goal",
+        requests=len(sizes),
+        input_bytes_likely=sum(likely),
+        input_bytes_ceiling=sum(sizes),
+        output_tokens_ceiling=1_000 * len(sizes),
+        quoted_bytes_likely=quoted,
+        quotes=(Quotes(kind="epic", answers=len(sizes), tokens_ceiling=max(1, quoted // 4)),),
+        input_bytes_longest=max(sizes),
+        key=key,
+    )
+
+
+def draft_of(rows: list[LaterWave], model: str) -> Draft:
+    draft = Draft(catalog=CATALOG, day=DAY, batch_limits={"anthropic": (1000, 10**9)})
+    scales = Scales(CODECS, CATALOG, DAY)
+    for each in rows:
+        add_later(draft, scales, 1, each, model)
+    return draft
+
+
+@given(SIZES, st.sampled_from((HAIKU, SONNET)), st.sampled_from((Lane.REALTIME, Lane.BATCH)))
+def test_a_row_costs_at_most_no_less_than_its_requests_one_by_one(sizes: list[int], model: str, lane: Lane) -> None:
+    whole = draft_of([row(sizes)], model)
+    alone = draft_of([row([size], key=f"k{number}") for number, size in enumerate(sizes)], model)
+    assert whole.total(lane).ceiling >= alone.total(lane).ceiling
+    assert whole.largest[lane] == max(alone.largest[lane], whole.largest[lane])
+    assert whole.total(lane).floor <= whole.total(lane).likely <= whole.total(lane).ceiling
+
+
+@given(SIZES, st.sampled_from((Lane.REALTIME, Lane.BATCH)))
+def test_without_a_threshold_the_sum_costs_what_its_requests_do(sizes: list[int], lane: Lane) -> None:
+    """But for rounding, and for which of them is tried in real time: nothing is added where there is no reason."""
+    whole, alone = (draft_of(rows, SONNET) for rows in ([row(sizes)], [row([size]) for size in sizes]))
+    price = CATALOG.sheet("anthropic", SONNET, lane, DAY).ceiling_nanos(1, 0)
+    first = CATALOG.sheet("anthropic", SONNET, Lane.REALTIME, DAY).ceiling_nanos(max(sizes), 0)
+    assert 0 <= whole.total(lane).ceiling - alone.total(lane).ceiling <= len(sizes) * (price + 2) + first
+
+
+def test_one_long_request_among_short_ones_is_not_hidden_by_their_average() -> None:
+    """Nine prompts of 20,000 bytes and one of 400,000: on average far below the threshold."""
+    sizes = [20_000] * 9 + [400_000]
+    sheet = CATALOG.sheet("anthropic", HAIKU, Lane.BATCH, DAY)
+    most = sum(sheet.ceiling_nanos(size, 1_000, dearest_write="", us_only=True) for size in sizes)
+    assert draft_of([row(sizes)], HAIKU).total(Lane.BATCH).ceiling >= most
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tokens"),
+    [
+        ("anthropic", HAIKU, 100_000),
+        ("openai", "gpt-5.6", 272_000),
+        ("anthropic", SONNET, None),
+        ("anthropic", "no-such-model", None),
+    ],
+)
+def test_the_threshold_of_a_model_is_its_first(provider: str, model: str, tokens: int | None) -> None:
+    found = prompt_threshold(CATALOG, provider, model, DAY)
+    assert (found and found.tokens) == tokens
+
+
+def test_a_threshold_is_that_of_the_day_of_the_prices() -> None:
+    """Sonnet 4.6 lost its dearer long prompts; a quotation of an older day still has them."""
+    days = {day: prompt_threshold(CATALOG, "anthropic", "claude-sonnet-4-6", day) for day in (date(2026, 3, 1), DAY)}
+    assert days[date(2026, 3, 1)] is not None
+    assert days[DAY] is None
