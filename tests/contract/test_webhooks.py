@@ -577,6 +577,35 @@ def test_a_batch_is_looked_at_when_its_event_comes(live: Callable[..., None]) ->
     live(scene)
 
 
+def test_an_event_that_comes_between_a_look_and_its_writing_is_not_lost(
+    live: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reply was made before the batch was over; the event tells that it is by now."""
+
+    async def scene(desk: Desk) -> None:
+        wake_at = (await desk.settle()).wake_at
+        assert wake_at is not None
+        send, heard = LoopbackTransport.send, list[int]()
+
+        async def slow(self: LoopbackTransport, call: HttpCall, upload: Any = None) -> Any:
+            reply = await send(self, call, upload)
+            if call.method == "GET" and "/batches/" in call.path and not heard:
+                heard.append(0)
+                await desk.pass_time(200)  # while the reply is on its way
+                heard.extend(await desk.hear())
+            return reply
+
+        monkeypatch.setattr(LoopbackTransport, "send", slow)
+        with desk.engine.store.write() as tx:
+            tx.execute(BATCHES.update().values(next_at=await desk.engine.clock.now()))
+        await desk.settle()
+        assert heard == [0, 204]
+        assert await over(desk)
+        assert await desk.engine.clock.now() < wake_at
+
+    live(scene)
+
+
 def test_a_background_response_is_looked_at_when_its_event_comes(live: Callable[..., None]) -> None:
     async def scene(desk: Desk) -> None:
         for _ in range(60):  # a few are started at a time

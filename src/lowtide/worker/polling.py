@@ -13,7 +13,7 @@ from lowtide.dispatch import BatchId, CancelBatch, LookInside, Poll, Role, RunSt
 from lowtide.errors import TransportFailed
 from lowtide.providers import ApiError
 from lowtide.retry import next_poll
-from lowtide.store import Transaction, runs, shards
+from lowtide.store import Transaction, runs, shards, webhooks
 from lowtide.store.runs import RunRow
 from lowtide.store.shards import BatchRow
 from lowtide.worker.hands import Hands, pause
@@ -31,10 +31,11 @@ async def poll(hands: Hands, run: RunRow, command: Poll) -> None:
     """Ask how batches stand and write it."""
     with hands.store.read() as tx:
         wanted = [shards.batch(tx, batch_id) for batch_id in command.batches]
+    asked_at = await hands.clock.now()
     one_by_one = len(wanted) <= ONE_BY_ONE_MAX and all(batch.creates <= 1 for batch in wanted)
     try:
-        left = wanted if one_by_one else await _poll_by_list(hands, run, wanted)
-        refused = left if isinstance(left, ApiError) else await _poll_each(hands, run, left)
+        left = wanted if one_by_one else await _poll_by_list(hands, run, wanted, asked_at)
+        refused = left if isinstance(left, ApiError) else await _poll_each(hands, run, left, asked_at)
     except TransportFailed as error:
         await hands.stumble(run, error)
         return
@@ -42,7 +43,9 @@ async def poll(hands: Hands, run: RunRow, command: Poll) -> None:
         await hands.stumble(run, refused)
 
 
-async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> list[BatchRow] | ApiError:
+async def _poll_by_list(
+    hands: Hands, run: RunRow, wanted: list[BatchRow], asked_at: datetime
+) -> list[BatchRow] | ApiError:
     """Find batches in the listing, newest first; gives those that were not in it."""
     missing = {batch.provider_batch_id: batch for batch in wanted}
     oldest = min((batch.created_at for batch in wanted if batch.created_at is not None), default=None)
@@ -55,7 +58,7 @@ async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> li
         for view in page.batches:
             batch = missing.pop(view.provider_batch_id, None)
             if batch is not None:
-                await _write(hands, run, batch, view)
+                await _write(hands, run, batch, view, asked_at)
             else:
                 await _suspect(hands, run, wanted, view)
         if oldest is not None and any(view.created_at < oldest for view in page.batches):
@@ -104,22 +107,22 @@ async def _suspect(hands: Hands, run: RunRow, wanted: list[BatchRow], view: Batc
         )
 
 
-async def _poll_each(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> ApiError | None:
+async def _poll_each(hands: Hands, run: RunRow, wanted: list[BatchRow], asked_at: datetime) -> ApiError | None:
     """Ask for batches one by one; stops at the first refusal that is not about the batch."""
     for batch in wanted:
-        refused = await _poll_one(hands, run, batch)
+        refused = await _poll_one(hands, run, batch, asked_at)
         if refused is not None:
             return refused
     return None
 
 
-async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow) -> ApiError | None:
+async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow, asked_at: datetime) -> ApiError | None:
     assert batch.provider_batch_id is not None
     reply = await hands.ask(hands.codec.retrieve_call(batch.provider_batch_id))
     points.reached("poll.after_reply")
     found = hands.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
     if not isinstance(found, ApiError):
-        await _write(hands, run, batch, found)
+        await _write(hands, run, batch, found, asked_at)
     elif found.status == 404:
         await _not_found(hands, run, batch)
     else:
@@ -127,16 +130,27 @@ async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow) -> ApiError | No
     return None
 
 
-async def _write(hands: Hands, run: RunRow, batch: BatchRow, view: BatchView) -> None:
+async def _write(hands: Hands, run: RunRow, batch: BatchRow, view: BatchView, asked_at: datetime) -> None:
     now = await hands.clock.now()
     with hands.store.write() as tx:
-        write_view(hands, tx, run, batch.batch_id, view, now)
+        # An event that came while we asked may tell of more than this reply could know.
+        heard = webhooks.heard_since(tx, view.provider_batch_id, asked_at)
+        write_view(hands, tx, run, batch.batch_id, view, now, again=heard)
         runs.welcome_back(tx, hands.door)
     points.reached("poll.after_outcome")
 
 
-def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, view: BatchView, now: datetime) -> None:
-    """Write how a batch stands, and when it is looked at again."""
+def write_view(
+    hands: Hands,
+    tx: Transaction,
+    run: RunRow,
+    batch_id: BatchId,
+    view: BatchView,
+    now: datetime,
+    *,
+    again: bool = False,
+) -> None:
+    """Write how a batch stands, and when it is looked at again: at once with ``again``."""
     batch = shards.batch(tx, batch_id)
     if batch.state not in AT_PROVIDER or batch.provider_batch_id != view.provider_batch_id:
         return  # another process was faster
@@ -152,7 +166,7 @@ def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, vi
         state=state,
         over_at=now if state in OVER else None,
         not_found=0,
-        next_at=now if over else now + patience,
+        next_at=now if over or again else now + patience,
         looked_at=now,
         **shards.view_values(view),
     )
