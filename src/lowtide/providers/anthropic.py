@@ -25,7 +25,7 @@ from lowtide.providers.headers import http_date, retry_after, whole_number
 from lowtide.providers.replies import DOUBT, FINAL, MESSAGE_LENGTH_MAX, UNREADABLE, attempt, name_of, shown, unreadable
 from lowtide.request import Endpoint, Neutral
 from lowtide.result import Canceled, Errored, Expired, Outcome, Refusal, Succeeded, refusal
-from lowtide.usage import Usage
+from lowtide.usage import COUNT_MAX, Usage
 
 # The oldest version still takes every body the newest takes, and sampling parameters besides (checked 2026-11-21).
 API_VERSION: Final = "2023-06-01"
@@ -220,7 +220,7 @@ class AnthropicCodec:
 
 # ---------------------------------------------------------------- answers
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]  # beyond it a reply is unreadable: it cannot be booked
 
 
 class _CacheCreation(msgspec.Struct, gc=False):

@@ -15,11 +15,11 @@ from lowtide.providers import Queued, ResultLine
 from lowtide.providers.openai_errors import complaint_of, read_complaint
 from lowtide.providers.replies import UNREADABLE, name_of
 from lowtide.result import REFUSALS, Canceled, Errored, Expired, Outcome, Retry, Succeeded
-from lowtide.usage import Usage
+from lowtide.usage import COUNT_MAX, Usage
 
 LINE_HEAD: Final = re.compile(rb'\s*\{(?:\s*"id"\s*:\s*"[^"\\]{0,200}"\s*,)?\s*"custom_id"\s*:\s*"([^"\\]{1,512})"')
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]  # beyond it a reply is unreadable: it cannot be booked
 
 
 # ---------------------------------------------------------------- usage

@@ -10,7 +10,7 @@ from lowtide.batch import BatchEvent, BatchView, Counts
 from lowtide.providers import ApiError, BatchPage
 from lowtide.providers.anthropic import AnthropicCodec
 from lowtide.result import Billed, Canceled, Errored, Expired, Outcome, Retry, Succeeded
-from lowtide.usage import Usage
+from lowtide.usage import COUNT_MAX, Usage
 
 CODEC = AnthropicCodec()
 MESSAGE: dict[str, Any] = {
@@ -138,6 +138,7 @@ def test_cache_writes_by_lifetime(counts: dict[str, object], short: int, long: i
         MESSAGE | {"usage": {"output_tokens": 5}},
         MESSAGE | {"usage": {"input_tokens": -1, "output_tokens": 5}},
         MESSAGE | {"usage": {"input_tokens": "20", "output_tokens": 5}},
+        MESSAGE | {"usage": {"input_tokens": 20, "output_tokens": COUNT_MAX + 1}},
         MESSAGE | {"content": "text"},
         {"type": "error"},
         None,
