@@ -264,3 +264,10 @@ def test_a_template_of_pieces_that_fails_is_found_before_anything_is_planned(tmp
     (problem,) = list(WORKLOAD.read(tmp_path, options).requests())
     assert isinstance(problem, Problem)
     assert "nobody" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("", 0), ("abcd" * 100, 100), ("å" * 125, 100), ("ab" * 200 + "å" * 125, 200)]
+)
+def test_tokens_of_a_text_follow_from_its_bytes_in_and_outside_ascii(text: str, tokens: int) -> None:
+    assert THRESHOLD.tokens_of(text) == tokens

@@ -1,8 +1,8 @@
 """Documents whose one prompt could pass a price threshold, divided by node: parts first, then the whole that quotes them.
 
 A part has the prompt of its document, but quotes the documents of a few children only. What is decided here rests on limits,
-not on guesses: an answer never has more tokens than its limit, so a part that fits by them fits. Nothing is rendered
-twice and nothing is frozen here; ``Bpmn`` plans its waves again with what is found.
+not on guesses: an answer never has more tokens than its limit, so a part that fits by them fits. Nothing is frozen here;
+``Bpmn`` plans its waves again with what is found.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
