@@ -1,19 +1,14 @@
-"""The plan: what a run will be, what it will cost, and what is not known. Made before anything is sent, kept with a digest.
+"""A plan in the making: ``Draft`` adds up what it is told, request by request, in constant memory, and closes into a ``Plan``.
 
-A plan is a promise (promise 5). Requests of the first wave are exact; later waves quote texts that do not exist yet, so
-their counts are exact and their tokens are bounded. ``Draft`` adds up what it is told, request by request, in constant
-memory; ``changes`` compares a plan with what is true now. Nothing here reads a store, a clock or a file.
+Requests of the first wave are exact; later waves quote texts that do not exist yet, so their counts are exact and their
+tokens are bounded. Nothing here reads a store, a clock or a file.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import NamedTuple
 
-import msgspec
-
-from lowtide.caching import CachingLine
 from lowtide.catalog import Catalog, Lane, TokenizerFamily
 from lowtide.errors import PriceUnknown
 from lowtide.estimate import (
@@ -28,211 +23,20 @@ from lowtide.estimate import (
     output_part,
     range_of_parts,
 )
-from lowtide.money import ZERO, Nanos
+from lowtide.money import Nanos
+from lowtide.plan.costs import Cost, Costs
+from lowtide.plan.shown import Head, Line, LongPrompt, Plan, PriceUsed, WaveLine, digest
 from lowtide.request import RequestKey
-from lowtide.routing import Lot as RouteLot
-from lowtide.routing import Offer, Route
 
 LONG_PROMPTS_LISTED = 50
 NEAR_THRESHOLD = (9, 10)  # a prompt nears a threshold at nine tenths of it
-ROUNDS_MAX = 1000
 PILOT = "pilot"  # the route of a line whose answers are there already
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of the plan: requests of one route, provider and model.
-
-    Tokens are likely counts, inclusive; money in nano-dollars. ``realtime_likely`` is what the same requests cost in real
-    time. ``parts`` is how many batches the provider's limits make of it.
-    """
-
-    route: str
-    provider: str
-    model: str
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    cost_floor: Nanos
-    cost_likely: Nanos
-    cost_ceiling: Nanos
-    realtime_likely: Nanos
-    parts: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaveLine:
-    """One wave: its requests by kind. ``exact`` is False where bodies quote answers that do not exist yet.
-
-    ``lanes`` has likely cost and ceiling by lane, ``realtime_seconds`` how long it takes inside the limits of real time.
-    """
-
-    wave: int
-    requests: int
-    kinds: dict[str, int]
-    exact: bool
-    lanes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    realtime_seconds: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LongPrompt:
-    """A request whose prompt passes a context-price threshold, with the dollars that this adds (B13)."""
-
-    key: RequestKey
-    input_tokens: int
-    threshold: int
-    extra: Nanos
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceUsed:
-    """A price sheet that the plan rests on: its digest, and its sources for people."""
-
-    provider: str
-    model: str
-    lane: str
-    day: date
-    digest: str
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turnaround:
-    """How long earlier batches took, from our own record: half of them, nine in ten. ``batches`` is how many."""
-
-    batches: int
-    half: timedelta
-    nine_in_ten: timedelta
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A plan as it is shown and kept. ``turnaround`` is ``None`` when there is no history yet.
-
-    ``cost_low`` and ``cost_high`` are the 95% range of the cost, ``cost_ceiling`` the most it can be. ``blocked`` says why
-    it cannot be run, empty when it can. ``provider`` names every one that is asked, space between. ``route`` is how
-    requests go out (but for the first of each kind), ``route_reason`` why, in a sentence. ``ready_half`` and
-    ``ready_nine_in_ten`` are how long after its start it is done.
-
-    ``deadline_at`` is the deadline that the plan was made for. ``moves`` says that for its sake the lane of each wave is
-    chosen anew, and what is out may move to a quicker one: the first wave at ``hasten_at`` (``None``: never) to
-    ``hasten_to``. The ceiling then is of the dearest lane, and ``cost_likely`` has ``moves_likely`` beside the lines: what
-    moving is expected to add (or later waves to save). ``sure`` says that the deadline holds even if nothing comes back
-    from a cheap lane, ``misses`` that even real time cannot meet it.
-
-    ``caching`` has what the first wave shares and what is cached of it, by model: ``cost_likely`` is less by what that is
-    expected to save, beside the lines; floor and range count all that is marked as read, the range's end as never read.
-
-    ``kinds_unknown`` have too few earlier answers: what theirs will cost goes from its floor to its ceiling in the range.
-    ``answers_seen`` is how many earlier answers the others rest on. ``pilot`` is the plan of a pilot that was made for this
-    one, empty for none: ``reused`` answers of it are taken over, and cost nothing here. A pilot's own plan names the plan
-    that it is a sample of, ``sample_of``.
-    """
-
-    plan_id: str
-    title: str
-    workload: str
-    source: str
-    source_digest: str
-    provider: str
-    created_at: datetime
-    prices_on: date
-    simulated: bool
-    requests: int
-    lines: tuple[Line, ...]
-    waves: tuple[WaveLine, ...]
-    cost_floor: Nanos
-    cost_low: Nanos
-    cost_likely: Nanos
-    cost_high: Nanos
-    cost_ceiling: Nanos
-    realtime_likely: Nanos
-    largest_ceiling: Nanos
-    basis_input: str
-    basis_output: str
-    long_prompts: tuple[LongPrompt, ...]
-    long_prompts_count: int
-    near_threshold_count: int
-    prices: tuple[PriceUsed, ...]
-    turnaround: Turnaround | None
-    warnings: tuple[str, ...]
-    route: str = "batch"
-    route_reason: str = ""
-    deadline_at: datetime | None = None
-    hasten_at: datetime | None = None
-    hasten_to: str = "realtime"
-    moves: bool = False
-    moves_likely: Nanos = ZERO
-    sure: bool = True
-    ready_half: timedelta | None = None
-    ready_nine_in_ten: timedelta | None = None
-    ready_basis: str = ""
-    misses: bool = False
-    caching: tuple[CachingLine, ...] = ()
-    blocked: str = ""
-    kinds_unknown: tuple[str, ...] = ()
-    answers_seen: int = 0
-    pilot: str = ""
-    reused: int = 0
-    sample_of: str = ""
-    digest: str = ""
-
-    @property
-    def saving(self) -> Nanos:
-        """What the batch price saves against real time."""
-        return Nanos(self.realtime_likely - self.cost_likely)
-
-    @property
-    def caching_likely(self) -> Nanos:
-        """What caching is expected to change: negative when it saves. Lines, moves and this make ``cost_likely``."""
-        return Nanos(self.cost_likely - self.moves_likely - sum(line.cost_likely for line in self.lines))
-
 
 # Earlier answers by (kind, model).
 Learned = Mapping[tuple[str, str], OutputHistory]
 NOTHING_LEARNED: Learned = {}
 # (provider, model, requests, input tokens, output tokens) -> seconds they take in real time inside the limits.
 RealtimeSeconds = Callable[[str, str, int, int, int], int]
-
-
-class Cost(NamedTuple):
-    """What one request, or the sum of some, costs on one lane, in nano-dollars. A tuple: two to four are made a request.
-
-    ``output_floor``, ``output_likely`` and ``output_ceiling`` are the answers' share of it; the rest is the prompts'.
-    """
-
-    floor: int
-    likely: int
-    ceiling: int
-    output_floor: int = 0
-    output_likely: int = 0
-    output_ceiling: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """What one request, or the sum of some, costs on each lane it may be bought on; ``batch`` is ``None`` for none."""
-
-    realtime: Cost
-    batch: Cost | None
-    windows: Mapping[Lane, Cost] = field(default_factory=dict)
-
-    def on(self, lane: Lane) -> Cost:
-        """Give the cost on a lane, or on the next dearer one that there is: a window, a batch, real time."""
-        if lane in self.windows:
-            return self.windows[lane]
-        return self.realtime if lane is Lane.REALTIME or self.batch is None else self.batch
-
-    @property
-    def cheapest(self) -> Cost:
-        """The cost in a batch, where there is one."""
-        return self.realtime if self.batch is None else self.batch
-
-    @property
-    def dearest_ceiling(self) -> int:
-        """The most it can cost on any lane but the batch."""
-        return max(self.realtime.ceiling, *(cost.ceiling for cost in self.windows.values()), 0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -732,108 +536,3 @@ def _sight(tokens: TokenRange, local: Sight) -> Sight | None:
 def _known(learned: Learned, way: _Way) -> bool:
     found = learned.get((way.kind, way.model))
     return found is not None and found.known
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """What a plan says of itself beside its figures."""
-
-    plan_id: str
-    title: str
-    workload: str
-    source: str
-    source_digest: str
-    created_at: datetime
-    simulated: bool
-    turnaround: Turnaround | None
-    route: str = "batch"
-    route_reason: str = ""
-    deadline_at: datetime | None = None
-    hasten_at: datetime | None = None
-    hasten_to: str = "realtime"
-    moves: bool = False
-    moves_likely: Nanos = ZERO
-    sure: bool = True
-    ready_half: timedelta | None = None
-    ready_nine_in_ten: timedelta | None = None
-    ready_basis: str = ""
-    misses: bool = False
-    caching: tuple[CachingLine, ...] = ()
-    blocked: str = ""
-    pilot: str = ""
-    sample_of: str = ""
-
-
-def digest(plan: Plan) -> str:
-    """Give the SHA-256 (hex) of everything a plan promises; the id and the moment of making are left out."""
-    promise = replace(plan, plan_id="", digest="", created_at=datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
-    return hashlib.sha256(msgspec.json.encode(promise)).hexdigest()
-
-
-def encode(plan: Plan) -> bytes:
-    """Write a plan as JSON, to be kept."""
-    return msgspec.json.encode(plan)
-
-
-def decode(figures: bytes) -> Plan:
-    """Read a kept plan."""
-    return msgspec.json.decode(figures, type=Plan)
-
-
-def price_changes(plan: Plan, catalog: Catalog, today: date) -> tuple[str, ...]:
-    """Say which prices of the plan differ today; empty when all hold."""
-    changed: list[str] = []
-    for used in plan.prices:
-        try:
-            sheet = catalog.sheet(used.provider, used.model, Lane(used.lane), today)
-        except PriceUnknown as error:
-            changed.append(f"{used.model} ({used.lane}) has no price on {today}: {error.message}")
-            continue
-        if sheet.digest() != used.digest:
-            changed.append(f"the {used.lane} price of {used.model} on {today} differs from that of {used.day}")
-    return tuple(changed)
-
-
-def route_lots(waves: Iterable[WaveLine]) -> list[RouteLot]:
-    """Give what is left of a plan as routing needs it: one lot a wave."""
-    return [
-        RouteLot(
-            requests=line.requests,
-            offers={
-                Route(lane): Offer(likely=Nanos(likely), ceiling=Nanos(ceiling))
-                for lane, (likely, ceiling) in line.lanes.items()
-            },
-            realtime_seconds=line.realtime_seconds,
-        )
-        for line in waves
-    ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rounds:
-    """How a cap releases a run: in how many rounds, at the likely cost; ``may_pause`` when the end may not be reached."""
-
-    rounds: int
-    may_pause: bool
-
-
-def rounds(plan: Plan, cap: Nanos) -> Rounds:
-    """Say in how many rounds a cap releases the plan: each holds the ceilings of what is out, as far as the cap covers.
-
-    A cap at or above the ceiling is one round. The count assumes that answers cost what is likely.
-    """
-    left, spent, count = int(plan.cost_ceiling), 0, 0
-    likely, ceiling = int(plan.cost_likely), max(int(plan.cost_ceiling), 1)
-    while left > 0 and count < ROUNDS_MAX:
-        released = min(left, int(cap) - spent)
-        if released < min(left, int(plan.largest_ceiling)):
-            return Rounds(rounds=max(count, 1), may_pause=True)
-        spent += released * likely // ceiling
-        left -= released
-        count += 1
-    return Rounds(rounds=max(count, 1), may_pause=left > 0)
-
-
-def price_sources(plan: Plan) -> Iterable[str]:
-    """List the sources of the prices, each once."""
-    return sorted({source for used in plan.prices for source in used.sources})
