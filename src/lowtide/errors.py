@@ -4,6 +4,7 @@
     ├── InputRefused            the user's input has problems; all of them are listed
     ├── NotFound                no plan, run or batch of that name
     ├── PlanChanged             what the plan promised no longer holds
+    ├── PlanBlocked             the plan is a quotation: it cannot be bought as it stands
     ├── BudgetRefused           likely cost over the cap, or nothing left
     ├── DeadlineMissed          even real time cannot meet the deadline
     ├── PriceUnknown            the catalog has no price for this model, lane, tier and day
@@ -79,6 +80,21 @@ class PlanChanged(LowtideError):
     def __init__(self, message: str, *, changes: Sequence[str] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.changes = tuple(changes)
+
+
+class PlanBlocked(LowtideError):
+    """What was planned cannot be bought: not on that lane, not of a model that is no longer sold. Remedy: plan again by
+    another lane or with another model; the plan is kept, and nothing was spent.
+    """
+
+    code = "plan_blocked"
+    exit_code = 3
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"{why}; nothing was sent or spent",
+            hint="plan again by another lane, with a model that is sold, at today's prices",
+        )
 
 
 class BudgetRefused(LowtideError):

@@ -76,10 +76,26 @@ def test_a_quotation_for_another_day_cannot_be_run(desk, snapshot: SnapshotAsser
     desk.write("nodes.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     said = desk("plan", "nodes.jsonl", "--prices-on", "2025-06-01")
     assert str(said) == snapshot
-    plan = desk("plan", "nodes.jsonl", "--prices-on", "2025-06-01", "--json").objects[0]["plan"]
-    refused = desk("run", str(plan), "--yes")
-    assert (refused.code, refused.out) == (1, "")
+    assert said.code == 3, "a script that goes on to run it must stop here"
+    told = desk("plan", "nodes.jsonl", "--prices-on", "2025-06-01", "--json")
+    plan, error = told.objects
+    assert told.code == 3
+    assert "is not sold on" in str(plan["blocked"])
+    assert error["error"]["code"] == "plan_blocked"
+    assert plan["plan"] in desk("status").out, "it is kept all the same"
+    refused = desk("run", str(plan["plan"]), "--yes")
+    assert (refused.code, refused.out) == (3, "")
     assert "is not sold on" in refused.err
+
+
+def test_a_lane_that_does_not_sell_all_of_it_blocks_the_plan_before_its_cap_is_looked_at(desk) -> None:
+    said = desk("plan", desk.requests(3), "--route", "2h", "--cap", "0.0001")
+    assert said.code == 3
+    assert "Blocked" in said.out
+    assert "is not sold for every request of this run" in said.err
+    assert "over the cap" not in said.err
+    assert desk("run", desk.requests(3), "--route", "2h", "--yes").code == 3
+    assert desk("plan", desk.requests(3), "--route", "2h", "--detailed-exitcode").code == 3
 
 
 def test_json_has_a_schema_and_money_in_decimal_strings(desk) -> None:

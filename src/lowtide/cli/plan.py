@@ -14,7 +14,7 @@ from lowtide.cli.desk import desk
 from lowtide.cli.options import DAY, DOLLARS, PATH, Choices, choices, with_json
 from lowtide.cli.times import DEADLINE, WITHIN_SPAN, Deadline
 from lowtide.engine import Engine, Planned
-from lowtide.errors import BudgetRefused
+from lowtide.errors import BudgetRefused, PlanBlocked
 from lowtide.money import NANOS_PER_DOLLAR, Nanos, decimal_dollars, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.routing import Route
@@ -252,6 +252,8 @@ async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | 
         print_json(body if before is None else {**body, "differs_from": before.plan_id, "differences": list(changed)})
     else:
         _show(chosen, planned, cap, detail, changed, before)
+    if made.blocked:
+        raise PlanBlocked(made.blocked)  # shown and kept all the same
     refuse_low_cap(made, cap)
     return PLAN_DIFFERS if changed else 0
 

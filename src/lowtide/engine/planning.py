@@ -23,6 +23,7 @@ from lowtide.errors import (
     DeadlineMissed,
     InputRefused,
     NotFound,
+    PlanBlocked,
     PlanChanged,
     Problem,
 )
@@ -481,7 +482,7 @@ class Planning(Desk):
 
         ``fresh``: the plan was made by this very command, so its input is not read again. ``late``: it runs although even
         real time cannot meet its deadline. A plan that is a run already gives that run. Raises: NotFound, PlanChanged,
-        DeadlineMissed, BudgetRefused.
+        PlanBlocked, DeadlineMissed, BudgetRefused.
         """
         plan = self.find_plan(plan_id)
         with self.store.read() as tx:
@@ -541,9 +542,7 @@ class Planning(Desk):
 
     def _check(self, plan: Plan, today: date, cap: Nanos | None, *, fresh: bool) -> None:
         if plan.blocked:
-            raise PlanChanged(
-                plan.blocked, hint="plan again by another lane, with a model that is sold, at today's prices"
-            )
+            raise PlanBlocked(plan.blocked)
         changes = list(planning.price_changes(plan, self.catalog, today))
         if not fresh:
             changes.extend(self._input_changes(plan))
