@@ -193,7 +193,8 @@ class RunReport:
 class ResultRow:
     """One request and what came of it. ``message`` are the provider's bytes, ``text`` its visible text.
 
-    ``protocol`` is whose form its results have: ``anthropic`` or ``openai``.
+    ``protocol`` is whose form its results have: ``anthropic`` or ``openai``. ``cost`` is ``None`` where it is not known: an
+    answer without a known price, a reply that was lost. ``simulated``: no money of ours.
     """
 
     key: str
@@ -208,11 +209,12 @@ class ResultRow:
     output_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
-    cost: Nanos
+    cost: Nanos | None
     route: str
     wave: int
     provider: str = ""
     protocol: str = "anthropic"
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,14 @@ import os
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
+
+from lowtide.cli.results import _csv, _jsonl
+from lowtide.reports import ResultRow
 
 
 def test_nothing_yet(desk, snapshot: SnapshotAssertion) -> None:
@@ -93,6 +98,37 @@ def test_results_as_csv_and_into_a_file(done) -> None:
     assert said.err.startswith("4 results in there/answers.jsonl\ntook: packaging ")
     assert (done.folder / "there" / "answers.jsonl").read_text(encoding="utf-8") == done("results", run_id).out
     assert [path.name for path in (done.folder / "there").iterdir()] == ["answers.jsonl"]
+
+
+def test_every_result_says_what_it_cost_and_all_sum_to_what_the_run_spent(done) -> None:
+    run_id = done.run_id()
+    (status,) = done("status", run_id, "--json").objects
+    said = done("results", run_id, "--json")
+    assert [(row["currency"], row["simulated"]) for row in said.objects] == [("USD", True)] * 4
+    costs = [Decimal(str(row["cost"])) for row in said.objects]
+    assert all(cost > 0 for cost in costs)
+    summed = json.loads(said.err)
+    assert sum(costs) == Decimal(str(status["spent"])) == Decimal(summed["spent"])
+    assert (summed["simulated"], summed["currency"], summed["held"]) == (True, "USD", "0")
+    rows = list(csv.DictReader(io.StringIO(done("results", run_id, "--format", "csv").out)))
+    assert [(Decimal(row["cost_usd"]), row["simulated"]) for row in rows] == [(cost, "true") for cost in costs]
+    into = done("results", run_id, "--json", "--out", "priced.jsonl")
+    assert into.objects[0]["spent"] == status["spent"]
+    assert (done.folder / "priced.jsonl").read_text(encoding="utf-8") == said.out
+
+
+def test_a_cost_that_is_not_known_is_null_and_in_csv_empty() -> None:
+    row = ResultRow(
+        key="a", state="failed", outcome="errored", code="reply_lost", error="gone", model="m", text=None, message=None,
+        input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0, cost=None, route="realtime", wave=0,
+    )  # fmt: skip
+    for protocol in ("anthropic", "openai"):
+        for native in (True, False):
+            (line,) = _jsonl([replace(row, protocol=protocol)], native=native, named="batch", priced=True)
+            assert json.loads(line)["cost"] is None
+    header, line = _csv([row])
+    (found,) = csv.DictReader(io.StringIO((header + line).decode()))
+    assert (found["cost_usd"], found["simulated"]) == ("", "false")
 
 
 def test_a_reader_that_goes_away_is_no_error(done) -> None:

@@ -37,7 +37,8 @@ def seconds(length: timedelta | None) -> int | None:
     return None if length is None else round(length.total_seconds())
 
 
-def _dollars(amount: int | None) -> str | None:
+def dollars(amount: int | None) -> str | None:
+    """Write an exact amount of dollars; ``None`` is not known."""
     return None if amount is None else decimal_dollars(amount)
 
 
@@ -260,7 +261,7 @@ def run_json(report: RunReport) -> Json:
         "currency": CURRENCY,
         "spent": decimal_dollars(report.spent),
         "held": decimal_dollars(report.held),
-        "cap": _dollars(report.cap),
+        "cap": dollars(report.cap),
         "plan_likely": decimal_dollars(report.plan_likely),
         "plan_ceiling": decimal_dollars(report.plan_ceiling),
         "saved": decimal_dollars(report.saved),
@@ -302,6 +303,10 @@ def results_json(report: RunReport, count: int, out: Path | None) -> Json:
         "type": "results",
         "run": report.run_id,
         "state": report.state,
+        "simulated": report.simulated,
+        "currency": CURRENCY,
+        "spent": decimal_dollars(report.spent),
+        "held": decimal_dollars(report.held),
         "results": count,
         "out": None if out is None else str(out),
         "planned": report.planned,

@@ -235,6 +235,7 @@ class Looking(Desk):
                 wave=row.wave,
                 provider=row.provider,
                 protocol=self._protocol(row.provider),
+                simulated=self.settings.simulated,
             )
 
     def _protocol(self, provider: str) -> str:
