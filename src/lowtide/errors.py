@@ -83,9 +83,7 @@ class PlanChanged(LowtideError):
 
 
 class PlanBlocked(LowtideError):
-    """What was planned cannot be bought: not on that lane, not of a model that is no longer sold. Remedy: plan again by
-    another lane or with another model; the plan is kept, and nothing was spent.
-    """
+    """What was planned is not sold, or not on that lane. Remedy: plan again by another lane, or with another model."""
 
     code = "plan_blocked"
     exit_code = 3

@@ -235,6 +235,20 @@ class PriceLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPrices:
+    """What a model costs in short: dollars per million tokens of input and output by lane, for prompts of usual length.
+
+    A lane that is not there has no price then: unknown, or not sold. ``dearer_over`` is the length of a prompt, in tokens,
+    from which on a higher price holds; ``None`` where all lengths cost the same.
+    """
+
+    provider: str
+    model: str
+    lanes: Mapping[str, tuple[Decimal, Decimal]]
+    dearer_over: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One thing the doctor looked at. ``state`` is ``ok``, ``warning`` or ``bad``."""
 

@@ -154,6 +154,34 @@ def test_prices_for_programs(desk) -> None:
     assert all(line["source"].startswith("http") for line in told["prices"])
 
 
+def test_prices_of_all_models_fit_a_screen_and_are_those_of_each(desk, snapshot: SnapshotAssertion) -> None:
+    said = desk("prices", "--on", "2025-12-22")
+    assert str(said) == snapshot
+    (short,) = desk("prices", "--on", "2025-12-22", "--json").objects
+    (full,) = desk("prices", "--all", "--on", "2025-12-22", "--json").objects
+    found = {
+        (line["provider"], line["model"], line["lane"], line["kind"]): line["dollars_per_million"]
+        for line in full["prices"]
+        if not line["prompt_tokens_over"]
+    }
+    assert {(line["provider"], line["model"]) for line in short["models"]} == {key[:2] for key in found}
+    for line in short["models"]:
+        assert line["model"] in said.out
+        for lane, prices in line["lanes"].items():
+            for kind in ("input", "output"):
+                assert found[line["provider"], line["model"], lane, kind] == prices[kind]
+        of_it = [
+            each for each in full["prices"] if (each["provider"], each["model"]) == (line["provider"], line["model"])
+        ]
+        assert line["dearer_over"] == min(
+            (each["prompt_tokens_over"] for each in of_it if each["prompt_tokens_over"]), default=None
+        )
+    today = desk("prices")
+    assert len(today.out.splitlines()) < 80
+    assert max(map(len, today.out.splitlines())) <= 80
+    assert desk("prices", "claude-haiku-4-5", "--all").code == 2
+
+
 def test_an_unknown_price_is_an_error(desk, snapshot: SnapshotAssertion) -> None:
     assert str(desk("prices", "nobody-9")) == snapshot
 

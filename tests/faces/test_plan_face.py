@@ -134,3 +134,31 @@ def test_a_price_threshold_is_told_with_its_dollars(desk, snapshot: SnapshotAsse
     }
     desk.write("long.jsonl", json.dumps({"custom_id": "long one", "params": body}) + "\n")
     assert str(desk("plan", "long.jsonl", "--prices-on", "2025-12-22")) == snapshot
+
+
+def test_limits_that_nobody_published_are_said_to_be_learned(empty_desk) -> None:
+    """Real time of a model whose limits the catalog does not know, and of one whose it does."""
+    for model, unknown in (("claude-sonnet-5-5", True), ("claude-haiku-4-5", False)):
+        body = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
+        empty_desk.write("one.jsonl", json.dumps({"custom_id": "a", "params": body}) + "\n")
+        (plan,) = empty_desk("plan", "one.jsonl", "--json").objects
+        told = f"what anthropic lets through in a minute is not known for {model}: it is learned from the first replies"
+        assert any(told in warning for warning in plan["warnings"]) is unknown
+        (batch,) = empty_desk("plan", "one.jsonl", "--route", "batch", "--json").objects
+        assert batch["warnings"] == [], "a batch has no pace"
+        empty_desk.write("lowtide.toml", "[providers.anthropic]\nrequests_per_minute = 50\n")
+        (plan,) = empty_desk("plan", "one.jsonl", "--json").objects
+        assert plan["warnings"] == []
+        (empty_desk.folder / "lowtide.toml").unlink()
+
+
+def test_the_doctor_says_which_limits_will_be_learned(empty_desk) -> None:
+    (told,) = empty_desk("doctor", "--json").objects
+    (pace,) = [check for check in told["checks"] if check["name"] == "anthropic pace"]
+    assert pace["state"] == "ok"
+    assert pace["finding"].startswith("limits of real time at tier start are known for ")
+    assert "learned from the first replies, also those of claude-sonnet-5-5, the settings' model" in pace["finding"]
+    empty_desk.write("lowtide.toml", "[providers.anthropic]\nrequests_per_minute = 50\n")
+    (told,) = empty_desk("doctor", "--json").objects
+    (pace,) = [check for check in told["checks"] if check["name"] == "anthropic pace"]
+    assert "not known" not in pace["finding"]

@@ -19,7 +19,7 @@ from lowtide.engine import Event
 from lowtide.errors import Problem
 from lowtide.money import Nanos, decimal_dollars
 from lowtide.plan import Plan, Rounds, Turnaround
-from lowtide.reports import BatchReport, Check, DoubtReport, PriceLine, RunReport, UnknownBatch
+from lowtide.reports import BatchReport, Check, DoubtReport, ModelPrices, PriceLine, RunReport, UnknownBatch
 
 Json = dict[str, Any]
 CURRENCY = "USD"
@@ -337,6 +337,18 @@ def price_json(line: PriceLine) -> Json:
         "effective_to": None if line.effective_to is None else line.effective_to.isoformat(),
         "source": line.source,
         "checked_on": None if line.checked_on is None else line.checked_on.isoformat(),
+    }
+
+
+def model_json(line: ModelPrices) -> Json:
+    """Write what a model costs in short; a lane that is not there has no price."""
+    return {
+        "provider": line.provider,
+        "model": line.model,
+        "lanes": {
+            lane: {"input": f"{input_:f}", "output": f"{output:f}"} for lane, (input_, output) in line.lanes.items()
+        },
+        "dearer_over": line.dearer_over,
     }
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from lowtide import plan as planning
 from lowtide import reports
 from lowtide.batch import BatchState
-from lowtide.catalog import Lane
+from lowtide.catalog import Lane, TokenKind
 from lowtide.dispatch import OPEN_RUNS, Role
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
@@ -22,6 +22,7 @@ from lowtide.reports import (
     DoubtReport,
     FailureReport,
     HoldReport,
+    ModelPrices,
     PriceLine,
     ResultRow,
     RunReport,
@@ -241,6 +242,38 @@ class Looking(Desk):
     def _protocol(self, provider: str) -> str:
         """Name the protocol of a provider; the first of all for a request that was never asked."""
         return next((each.protocol for each in self.settings.providers if each.name == provider), "anthropic")
+
+    def models(self, day: date) -> list[ModelPrices]:
+        """List the models that are sold on a day, by provider in the order of the settings, newest first, in short."""
+        order = list(self.codecs)
+        known = [each for each in self.catalog.models if each.provider in order and each.sold_on(day)]
+        known.sort(key=lambda each: (each.launched_on or date.min, each.name), reverse=True)
+        known.sort(key=lambda each: order.index(each.provider))
+        found: list[ModelPrices] = []
+        for model in known:
+            sheets = [
+                self.catalog.sheet(model.provider, model.name, lane, day)
+                for lane in self.catalog.lanes(model.provider, model.name, day)
+            ]
+            if not sheets:
+                continue
+            over = [row.prompt_tokens_over for sheet in sheets for row in sheet.rows if row.prompt_tokens_over]
+            base = [{row.kind: row for row in sheet.rows if not row.prompt_tokens_over} for sheet in sheets]
+            found.append(
+                ModelPrices(
+                    provider=model.provider,
+                    model=model.name,
+                    lanes={
+                        sheet.lane.value: (
+                            rows[TokenKind.INPUT].dollars_per_million,
+                            rows[TokenKind.OUTPUT].dollars_per_million,
+                        )
+                        for sheet, rows in zip(sheets, base, strict=True)
+                    },
+                    dearer_over=min(over, default=None),
+                )
+            )
+        return found
 
     def prices(self, model: str, day: date) -> list[PriceLine]:
         """List what a model costs on a day, with sources; every model for an empty name. Raises: PriceUnknown."""

@@ -347,6 +347,7 @@ class Planning(Desk):
         if moves and choice.likely is not None:
             expected = Nanos(choice.likely - sum(lot.offers[choice.route].likely for lot in lots))
         warnings.extend(_deadline_warnings(draft, asked, choice, moves=moves))
+        warnings.extend(self.limits_to_learn(models, choice, now.date()))
         blocked = choice.blocked
         for provider, model in models:
             if not self.catalog.sold(provider, model, now.date()):

@@ -218,7 +218,7 @@ def plan_of_run(tx: Transaction, run_id: str) -> str:
 
 
 def _finished_of(tx: Transaction, rows: Sequence[Any]) -> list[Finished]:
-    """Make values of rows. Only what cost nothing is looked into: was it free, or is its price not known?"""
+    """Make values of rows. Only where nothing was booked is it looked up whether it was free or its price not known."""
     free = {row.decided_by for row in rows if row.outcome == OutcomeName.SUCCEEDED and not row.cost_nanos}
     unpriced = _unpriced(tx, free) if free else frozenset[str]()
     return [_finished(row, _cost(row, unpriced)) for row in rows]
