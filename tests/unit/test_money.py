@@ -50,6 +50,7 @@ def test_a_ceiling_is_never_below_a_cost_and_neither_is_off_by_a_nano(dollars: F
         ("1e2", 10**11),
         ("+3", 3 * 10**9),
         ("9223372036.854775807", 2**63 - 1),
+        ("$1,234,567.89", 1_234_567_890_000_000),
     ],
 )
 def test_dollars_are_read_as_people_write_them(text: str, nanos: int) -> None:
@@ -58,6 +59,8 @@ def test_dollars_are_read_as_people_write_them(text: str, nanos: int) -> None:
 
 @pytest.mark.parametrize(
     "text", ["", "$", "ten", "-1", "-0.5", "0.0000000001", "nan", "inf", "-inf", "1.2.3", "10 €", "sNaN"]
+    # A comma between other than thousands is somebody's decimal point: 0,50 is half a dollar to whom it is not fifty.
+    + ["0,50", "1,5", "10,00", "1,0000", "0,500", ",5", "1,", "1,000,00", "1000,000", "1,000_000", "1,000e3"],
 )
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an amount of dollars"):
