@@ -56,13 +56,16 @@ class LowtideError(Exception):
 
 
 class InputRefused(LowtideError):
-    """The input has problems. Remedy: mend each one that is listed; nothing was sent."""
+    """The input has problems. Remedy: mend each one that is listed; nothing was sent.
+
+    ``count`` is how many there are, where not all of them were kept.
+    """
 
     code = "input_refused"
 
-    def __init__(self, problems: Sequence[Problem], *, hint: str = "") -> None:
-        count = len(problems)
-        super().__init__(f"{count} problem{'' if count == 1 else 's'} in the input", hint=hint)
+    def __init__(self, problems: Sequence[Problem], *, hint: str = "", count: int | None = None) -> None:
+        self.count = len(problems) if count is None else count
+        super().__init__(f"{self.count:,} problem{'' if self.count == 1 else 's'} in the input", hint=hint)
         self.problems = tuple(problems)
 
 

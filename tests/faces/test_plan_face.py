@@ -65,6 +65,27 @@ def test_only_a_hundred_problems_are_listed_but_json_has_all(desk) -> None:
     assert len(told["error"]["problems"]) == 151
 
 
+def test_a_model_that_is_wrong_is_told_in_a_few_lines_and_counted_whole(desk) -> None:
+    desk.folder.joinpath("models").symlink_to(DEMO)
+    said = desk("plan", "models", "--model", "gpt-99")
+    assert said.code == 1
+    assert said.err.count("no model 'gpt-99'") == 3
+    (told,) = desk("plan", "models", "--model", "gpt-99", "--json").objects
+    count = told["error"]["problems_count"]
+    assert said.err.startswith(f"error: {count} problems in the input\n")
+    shown = [line for line in said.err.splitlines() if line.startswith("  ") and not line.startswith("    hint")][:-1]
+    assert f"and {count - len(shown)} more: --json lists them all" in said.err
+
+
+def test_more_problems_than_are_kept_are_counted_all_the_same(desk) -> None:
+    desk.write("bad.jsonl", '{"custom_id": "a"}\n' + "nothing\n" * 1200)
+    said = desk("plan", "bad.jsonl")
+    assert said.err.startswith("error: 1,201 problems in the input\n")
+    assert "and 1,101 more: --json lists the first 1,000" in said.err
+    (told,) = desk("plan", "bad.jsonl", "--json").objects
+    assert (told["error"]["problems_count"], len(told["error"]["problems"])) == (1201, 1000)
+
+
 def test_a_quotation_for_another_day_cannot_be_run(desk, snapshot: SnapshotAssertion) -> None:
     """B14: a hundred nodes of 50,000 tokens in and 3,000 out, quoted on a day when the model was sold."""
     body = {

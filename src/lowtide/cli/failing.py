@@ -1,11 +1,13 @@
 """Errors in words: what happened, then ``hint:`` on a line of its own, on standard error. The exit code goes with it.
 
-With ``--json`` the same is one object on standard output, with every problem in it.
+With ``--json`` the same is one object on standard output, with every problem that was kept in it, and how many there are.
 """
 
 import errno
 import json
+import re
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -13,6 +15,8 @@ from lowtide.cli import PROBLEMS_SHOWN
 from lowtide.errors import InputRefused, LowtideError, PlanChanged, Problem
 
 SCHEMA = "lowtide/1"
+ALIKE_SHOWN = 3  # of problems that say the same of whole files
+IN_A_LINE = re.compile(r":\d+(?::|$)")  # a place that no other problem has
 
 
 def show_usage(error: click.ClickException, *, as_json: bool) -> int:
@@ -32,14 +36,27 @@ def show_usage(error: click.ClickException, *, as_json: bool) -> int:
     return error.exit_code
 
 
+def _told_once(problems: Sequence[Problem]) -> list[Problem]:
+    """Leave out what says the same of the same place, and of the same thing in many files all but a few."""
+    times: dict[tuple[str, str, str], int] = {}
+    told: list[Problem] = []
+    for problem in dict.fromkeys(problems):
+        same = (problem.what, problem.hint, problem.where if IN_A_LINE.search(problem.where) else "")
+        times[same] = times.get(same, 0) + 1
+        if times[same] <= ALIKE_SHOWN:
+            told.append(problem)
+    return told
+
+
 def show_error(error: LowtideError | OSError, *, as_json: bool) -> int:
     """Tell what happened; gives the exit code."""
     problems: tuple[Problem, ...] = ()
+    count = 0
     changes: tuple[str, ...] = ()
     if isinstance(error, LowtideError):
         code, message, hint, exit_code = error.code, error.message, error.hint, error.exit_code
         if isinstance(error, InputRefused):
-            problems = error.problems
+            problems, count = error.problems, error.count
         if isinstance(error, PlanChanged):
             changes = error.changes
     else:
@@ -51,6 +68,7 @@ def show_error(error: LowtideError | OSError, *, as_json: bool) -> int:
             "code": code,
             "message": message,
             "hint": hint,
+            "problems_count": count,
             "problems": [{"where": each.where, "what": each.what, "hint": each.hint} for each in problems],
             "changes": list(changes),
         }
@@ -59,10 +77,12 @@ def show_error(error: LowtideError | OSError, *, as_json: bool) -> int:
     print(f"error: {message}", file=sys.stderr)
     for change in changes:
         print(f"  {change}", file=sys.stderr)
-    for problem in problems[:PROBLEMS_SHOWN]:
+    shown = _told_once(problems)[:PROBLEMS_SHOWN]
+    for problem in shown:
         print("  " + str(problem).replace("\n", "\n  "), file=sys.stderr)
-    if len(problems) > PROBLEMS_SHOWN:
-        print(f"  and {len(problems) - PROBLEMS_SHOWN} more: --json lists them all", file=sys.stderr)
+    if count > len(shown):
+        listed = "them all" if count == len(problems) else f"the first {len(problems):,}"
+        print(f"  and {count - len(shown):,} more: --json lists {listed}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
     return exit_code

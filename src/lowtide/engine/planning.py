@@ -225,12 +225,14 @@ class Planning(Desk):
         )
         if made.problems and not (asked.skip_problems or chosen.goes_on):
             raise InputRefused(
-                made.problems, hint="nothing was sent; mend the input, or leave them out: --skip-problems"
+                made.problems,
+                hint="nothing was sent; mend the input, or leave them out: --skip-problems",
+                count=made.problems_count,
             )
         if made.next_seq == 0 and not made.problems:
             raise InputRefused([Problem(where=row.source, what="there is nothing to ask for in it")])
         if made.next_seq == 0:
-            raise InputRefused(made.problems, hint="nothing is left of the input")
+            raise InputRefused(made.problems, hint="nothing is left of the input", count=made.problems_count)
         await asking.count(self.hands)
         scope = reading.scope()
         scope = replace(scope, facts={**scope.facts, **_said(options)})
