@@ -35,7 +35,9 @@ def nanos_from_dollars(text: str) -> Nanos:
     """
     cleaned = text.strip().removeprefix("$").strip()
     if "," in cleaned and not THOUSANDS.fullmatch(cleaned):
-        raise ValueError(f"{text!r} is not an amount of dollars: a comma stands between thousands, a point before cents")
+        raise ValueError(
+            f"{text!r} is not an amount of dollars: a comma stands between thousands, a point before cents"
+        )
     cleaned = cleaned.replace(",", "").replace("_", "")
     try:
         amount = Decimal(cleaned) * NANOS_PER_DOLLAR

@@ -40,6 +40,7 @@ def test_errors_for_programs_are_one_object(empty_desk) -> None:
             "code": "not_found",
             "message": "there is no run r_nothing",
             "hint": "lowtide status lists the runs",
+            "problems_count": 0,
             "problems": [],
             "changes": [],
         },

@@ -26,6 +26,17 @@ def test_the_list(done, snapshot: SnapshotAssertion) -> None:
     assert str(done("status")) == snapshot
 
 
+def test_a_list_that_is_not_whole_says_so(done) -> None:
+    for _ in range(2):
+        done("plan", done.requests(2))
+    assert "earlier" not in done("status", "--limit", "2").out
+    short = done("status", "--limit", "1")
+    assert "and earlier plans: --limit lists more than 1" in short.out
+    assert "earlier runs" not in short.out
+    (told,) = done("status", "--limit", "1", "--json").objects
+    assert (told["more_runs"], told["more_plans"], len(told["runs"]), len(told["plans"])) == (False, True, 1, 1)
+
+
 def test_a_long_name_is_cut_before_an_id_or_a_figure_is(desk) -> None:
     name = desk.requests(3, name="requests of the whole long year.jsonl")
     assert desk("run", name, "--cap", "1", "-q").code == 0

@@ -67,7 +67,7 @@ class Looking(Desk):
     def plans_without_run(self, limit: int = 20) -> list[Plan]:
         """List the newest plans that are no run yet."""
         with self.store.read() as tx:
-            found = [row for row in plans.newest_plans(tx, limit) if runs.find_run(tx, row.plan_id) is None]
+            found = plans.newest_without_run(tx, limit)
         return [planning.decode(row.figures) for row in found if row.figures]
 
     def events(self, run_id: str, after: int = 0) -> list[Event]:

@@ -466,7 +466,7 @@ class Planning(Desk):
             if self.workloads[name].accepts(source):
                 return self.workloads[name]
         raise NotFound(
-            f"{source} is no input that is known by its looks",
+            f"{source} is no input that is known by its looks: .bpmn files in a folder, batch lines (.jsonl), rows (.csv, .jsonl)",
             hint=f"say what it is: --workload {'|'.join(sorted(self.workloads))}",
         )
 
