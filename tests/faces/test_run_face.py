@@ -126,6 +126,17 @@ def test_the_worker_takes_what_is_open(desk) -> None:
     assert said.code == 0
 
 
+def test_the_worker_tells_only_what_is_new(desk) -> None:
+    name = desk.requests(60, max_tokens=60)
+    (plan,) = desk("plan", name, "--json").objects
+    cap = str(Decimal(plan["cost"]["likely"]) * 7 / 5)  # type: ignore[index]
+    assert desk("run", str(plan["plan"]), "--cap", cap).code == 6, "answers of twice the likely length"
+    said = desk("worker")
+    assert said.code == 6
+    assert "run begun" not in said.err
+    assert "accepted" not in said.err
+
+
 def test_canceling_keeps_what_was_bought(folder, start_simulator, even_chance, desk) -> None:
     desk.environment["LOWTIDE_SIMULATOR"] = start_simulator(
         "--clock", "scaled", "--speed", "600", "--results-delay", "50000"

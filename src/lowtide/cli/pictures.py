@@ -47,6 +47,7 @@ NOTHING_BOUGHT = {
     "duplicate": "bought twice, by a batch that had arrived after all",
     "canceled_but_finished": "finished although the run was canceled",
     "doubt": "held: the reply was lost, the call may have been billed",
+    "doubt_billed": "billed for replies that were lost",
     "row_missing": "held: counted as finished by the provider, never delivered",
 }
 HOLDS = {
@@ -266,7 +267,7 @@ def _plan_time(plan: Plan) -> str:
         return f"{waves}about {span(plan.ready_half)}, inside the provider's limits"
     text = f"{waves}half of such runs are done in {span(plan.ready_half)}, 9 in 10 in {span(plan.ready_nine_in_ten)}"
     if plan.turnaround is not None and plan.ready_basis == "measured":
-        return f"{text}, by the last {counted(plan.turnaround.batches, 'batch', 'batches')}"
+        return f"{text}, by the last {counted(plan.turnaround.batches, 'batch', 'batches')} and what is usual elsewhere"
     supposed = f"{text}, we suppose: no history yet"
     if plan.route != "batch":
         return supposed  # a window is what was bought

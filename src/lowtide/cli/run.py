@@ -298,7 +298,7 @@ async def _worker(chosen: Choices, run_ids: tuple[str, ...], *, once: bool) -> i
             print("no run is open", file=sys.stderr)
             return DONE
         farewell = "Leaving. What was submitted goes on at the provider; come back with: lowtide worker"
-        left = await follow(engine, chosen, list(run_ids) or None, farewell=farewell, once=once)
+        left = await follow(engine, chosen, list(run_ids) or None, farewell=farewell, once=once, known=wanted)
         if left:
             return LEFT
         return _worst([exit_code(await engine.run_report(run_id)) for run_id in wanted])

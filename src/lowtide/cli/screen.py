@@ -127,7 +127,8 @@ def against(actual: int, planned: int) -> str:
     if planned == 0:
         return "-"
     tenths = abs(actual - planned) * 1000 // planned
-    return f"{'-' if actual < planned else '+'}{tenths // 10}.{tenths % 10} %"
+    sign = "" if tenths == 0 else "-" if actual < planned else "+"
+    return f"{sign}{tenths // 10}.{tenths % 10} %"
 
 
 def stacked(*things: RenderableType) -> Group:

@@ -120,6 +120,8 @@ class Looking(Desk):
             for reason in (Reason.DUPLICATE, Reason.CANCELED_BUT_FINISHED)
             if spent.get(reason, ZERO)
         }
+        if spent.get(Reason.DOUBT, ZERO):
+            nothing["doubt_billed"] = spent[Reason.DOUBT]  # settled: no answer of ours came with it
         for hold in holds:
             if hold.reason in (Reason.DOUBT, Reason.ROW_MISSING):
                 nothing[hold.reason.value] = Nanos(nothing.get(hold.reason.value, ZERO) + hold.hold.remaining)
