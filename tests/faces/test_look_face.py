@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -35,6 +36,19 @@ def test_a_list_that_is_not_whole_says_so(done) -> None:
     assert "earlier runs" not in short.out
     (told,) = done("status", "--limit", "1", "--json").objects
     assert (told["more_runs"], told["more_plans"], len(told["runs"]), len(told["plans"])) == (False, True, 1, 1)
+
+
+def test_a_narrow_screen_cuts_no_figure_and_no_id(done) -> None:
+    """What stands on a wide screen stands on a narrow one, although lines go beyond its edge."""
+    assert done("plan", done.requests(2)).code == 0
+    figures = re.compile(r"\$[\d.]+|\b[rp]_\w{7}\b|\bmsgbatch_\w+|\d+ / \d+|\b(?:back|done)\b")
+    for words in (("status",), ("status", done.run_id(), "--events", "0"), ("prices",), ("prices", "claude-haiku-4-5")):
+        done.environment["COLUMNS"] = "400"
+        wide = done(*words).out
+        done.environment["COLUMNS"] = "40"
+        narrow = done(*words).out
+        assert sorted(figures.findall(narrow)) == sorted(figures.findall(wide)), words
+    assert re.search(r"^Run it:  lowtide run p_\w{7} --cap [\d.]+$", done("plan", done.requests(2)).out, re.MULTILINE)
 
 
 def test_a_long_name_is_cut_before_an_id_or_a_figure_is(desk) -> None:

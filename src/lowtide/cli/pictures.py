@@ -665,10 +665,10 @@ def show(where: Console, *things: RenderableType) -> None:
     """Print things, one below the other; off a terminal no line ends in spaces."""
     if where.is_terminal:
         for thing in things:
-            where.print(thing)
+            where.print(thing, crop=False)
         return
     with where.capture() as captured:
         for thing in things:
-            where.print(thing)
+            where.print(thing, crop=False)
     where.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     where.file.flush()

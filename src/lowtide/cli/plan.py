@@ -324,7 +324,7 @@ def _show(
     rest = "But for its pilot nothing has been sent or spent." if made.reused else "Nothing has been sent or spent."
     pictures.show(out, "", f"Plan {made.plan_id} saved. {rest}")
     if not made.blocked and not (cap is not None and made.cost_likely > cap):
-        pictures.show(out, f"Run it:  {next_command(chosen, made, cap)}")
+        pictures.show(out, screen.command(f"Run it:  {next_command(chosen, made, cap)}"))
 
 
 def next_command(chosen: Choices, made: Plan, cap: Nanos | None) -> str:
