@@ -118,6 +118,9 @@ class RunReport:
     again, ``out`` are in shards now, ``waiting`` are not sent yet (later waves included). ``spent`` is the sum of
     settlements, ``held`` the sum of holds. ``saved`` compares batch answers with the same in real time. ``ready_from`` and
     ``ready_to`` are ``None`` where there is no history. ``nothing_bought`` is money that bought nothing, by name.
+
+    ``pruned``: requests and answers were deleted. What was sent is counted by what its attempts say, which stay; what a
+    cancel kept from being sent is counted no more, and ``saved`` is not known.
     """
 
     run_id: str
@@ -146,7 +149,7 @@ class RunReport:
     cap: Nanos | None
     plan_likely: Nanos
     plan_ceiling: Nanos
-    saved: Nanos
+    saved: Nanos | None
     nothing_bought: Mapping[str, Nanos]
     holds: tuple[HoldReport, ...]
     batches: tuple[BatchReport, ...]
@@ -167,6 +170,7 @@ class RunReport:
     hastened: bool = False
     doubts: int = 0
     stages: Mapping[Stage, timedelta] = field(default_factory=dict)
+    pruned: bool = False
 
     @property
     def over(self) -> bool:

@@ -258,10 +258,35 @@ def test_a_backup_is_a_store(done) -> None:
 
 def test_prune_asks_and_keeps_the_books(done, snapshot: SnapshotAssertion) -> None:
     assert done("prune", "--older-than", "30d").code == 2
-    spent = done("status", "--json").objects[0]["runs"][0]["spent"]
+    run_id = done.run_id()
+    (before,) = done("status", run_id, "--json").objects
     said = done("prune", "--older-than", "30d", "--yes")
     assert str(said) == snapshot
-    assert done("status", "--json").objects[0]["runs"][0]["spent"] == spent
+    assert done("status", run_id, "--json").objects[0]["spent"] == before["spent"]
+
+
+def test_a_pruned_run_keeps_its_figures_and_says_that_its_answers_are_gone(desk) -> None:
+    assert desk("run", desk.requests(4), "--route", "batch", "--yes", "-q").code == 0
+    run_id = desk.run_id()
+    (before,) = desk("status", run_id, "--json").objects
+    assert desk("run", desk.requests(2), "--route", "batch", "--yes", "-q").code == 0, "time passes"
+    assert desk("prune", "--older-than", "0h", "--yes").out.startswith("1 run emptied")
+    (after,) = desk("status", run_id, "--json").objects
+    same = ("spent", "requests", "input_tokens", "output_tokens", "cap", "plan_likely")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert (before["pruned"], after["pruned"], after["saved"]) == (False, True, None)
+    told = desk("status", run_id).out
+    assert "Answered  4 of 4\n" in told
+    assert "its requests and answers are deleted; the books stay" in told
+    assert "4 / 4" in desk("status").out
+    said = desk("results", run_id)
+    assert (said.code, said.out) == (1, "")
+    assert f"run {run_id} was pruned" in said.err
+
+
+def test_results_into_a_folder_are_refused_by_its_name(done) -> None:
+    said = done("results", done.run_id(), "--out", ".")
+    assert (said.code, said.err) == (1, "error: . is a folder\nhint: name a file: --out answers.jsonl\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

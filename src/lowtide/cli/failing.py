@@ -15,6 +15,13 @@ from lowtide.cli import PROBLEMS_SHOWN
 from lowtide.errors import InputRefused, LowtideError, PlanChanged, Problem
 
 SCHEMA = "lowtide/1"
+FILE_HINTS = {
+    errno.ENOSPC: "make room and go on; what was written is not lost",
+    **dict.fromkeys(
+        (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
+        "name a place that is there and that you may write, or read, in",
+    ),
+}
 ALIKE_SHOWN = 3  # of problems that say the same of whole files
 IN_A_LINE = re.compile(r":\d+(?::|$)")  # a place that no other problem has
 
@@ -62,7 +69,7 @@ def show_error(error: LowtideError | OSError, *, as_json: bool) -> int:
     else:
         where = f"{error.filename}: " if error.filename else ""
         code, message, exit_code = "file", f"{where}{error.strerror or error}", 1
-        hint = "make room and go on; what was written is not lost" if error.errno == errno.ENOSPC else ""
+        hint = FILE_HINTS.get(error.errno or 0, "")
     if as_json:
         body = {
             "code": code,

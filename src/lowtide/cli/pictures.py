@@ -429,6 +429,8 @@ def _run_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
         yield "Reason", Text(report.reason, style=screen.BAD)
     if not report.over and not report.worked_on:
         yield "Worker", Text(_nobody(report), style=screen.ADVICE)
+    if report.pruned:
+        yield "Pruned", "its requests and answers are deleted; the books stay"
     if report.delivered_to:
         yield "Out", report.delivered_to
 
@@ -607,6 +609,8 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
 
 def answers_at(report: RunReport) -> str:
     """Say where the answers of a run are."""
+    if report.pruned and not report.delivered_to:
+        return "pruned"
     return report.delivered_to or f"lowtide results {report.run_id}"
 
 

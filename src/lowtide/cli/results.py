@@ -19,6 +19,7 @@ from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, Choices, choices, with_json
 from lowtide.cli.shapes import CURRENCY, dollars
+from lowtide.errors import LowtideError
 from lowtide.reports import ResultRow, RunReport
 
 FINAL = ("succeeded", "failed", "canceled")
@@ -48,6 +49,13 @@ def results(run_id: str, form: str, out: Path | None, failed: bool, raw: bool) -
 async def _results(chosen: Choices, run_id: str, form: str, out: Path | None, *, failed: bool, raw: bool) -> int:
     async with desk(chosen) as engine:
         report = await engine.run_report(run_id)
+        if report.pruned:
+            raise LowtideError(
+                f"run {run_id} was pruned: its requests and answers are deleted",
+                hint=f"what it cost is in the books: lowtide status {run_id}",
+            )
+        if out is not None and out.is_dir():  # noqa: ASYNC240 one look at a path
+            raise LowtideError(f"{out} is a folder", hint="name a file: --out answers.jsonl")
         rows = engine.results(run_id, states=("failed",) if failed else FINAL)
         lines = (
             _csv(rows)

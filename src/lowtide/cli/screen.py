@@ -83,9 +83,9 @@ def table(*columns: str, right: Iterable[int] = (), fold: Iterable[int] = ()) ->
     return made
 
 
-def command(text: str) -> Text:
-    """Write a command to be copied: a line that no screen breaks."""
-    return Text(text, no_wrap=True, overflow="ignore")
+def command(text: str) -> Group:
+    """Write a command to be copied: a line that no screen breaks. In a group, since texts alone are joined and broken."""
+    return Group(Text(text, no_wrap=True, overflow="ignore"))
 
 
 def lines(pairs: Sequence[tuple[str, str | Text]]) -> Table:

@@ -237,6 +237,7 @@ def run_json(report: RunReport) -> Json:
         "hastened": report.hastened,
         "simulated": report.simulated,
         "state": report.state,
+        "pruned": report.pruned,
         "reason": report.reason or None,
         "worked_on": report.worked_on,
         "wave": report.wave + 1,
@@ -264,7 +265,7 @@ def run_json(report: RunReport) -> Json:
         "cap": dollars(report.cap),
         "plan_likely": decimal_dollars(report.plan_likely),
         "plan_ceiling": decimal_dollars(report.plan_ceiling),
-        "saved": decimal_dollars(report.saved),
+        "saved": dollars(report.saved),
         "nothing_bought": {name: decimal_dollars(amount) for name, amount in report.nothing_bought.items()},
         "holds": [
             {

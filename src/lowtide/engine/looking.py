@@ -83,6 +83,13 @@ class Looking(Desk):
             assert plan_row is not None
             plan = planning.decode(plan_row.figures) if plan_row.figures else None
             counts = {count.state: count for count in answers.states(tx, run.plan_id)}
+            over = run.state not in OPEN_RUNS
+            left = sum(count.requests for count in counts.values())
+            pruned = False
+            if over and (not left or (plan is not None and left < plan.requests)):
+                tried = answers.attempted(tx, run.plan_id)
+                pruned = sum(count.requests for count in tried) > left  # requests are gone, what became of them is not
+                counts = {count.state: count for count in tried} if pruned else counts
             account_id = AccountId(f"run:{run.run_id}")
             account = books.find_account(tx, account_id)
             assert account is not None
@@ -104,7 +111,6 @@ class Looking(Desk):
             state: counts[state].requests if state in counts else 0 for state in ("succeeded", "failed", "canceled")
         }
         retrying = counts["retry"].requests if "retry" in counts else 0
-        over = run.state not in OPEN_RUNS
         waiting = 0 if over else max(0, planned - sum(final.values()) - retrying - out)
         open_batches = [row.created_at for row in batch_rows if row.created_at and not row.ended_at]
         ready_from, ready_to = (None, None)
@@ -152,7 +158,7 @@ class Looking(Desk):
             cap=account.limit,
             plan_likely=plan.cost_likely if plan is not None else ZERO,
             plan_ceiling=plan.cost_ceiling if plan is not None else ZERO,
-            saved=self._saved(cheap_spent, now.date()),
+            saved=None if pruned else self._saved(cheap_spent, now.date()),
             nothing_bought=nothing,
             holds=_holds(holds),
             batches=tuple(_batch_report(row, landed.get(row.shard_id, 0), now) for row in batch_rows),
@@ -178,6 +184,7 @@ class Looking(Desk):
             hastened=run.hastened,
             doubts=doubts,
             stages=_stages(plan_row, moments, now),
+            pruned=pruned,
         )
 
     def doubts(self, run_id: str = "") -> list[DoubtReport]:

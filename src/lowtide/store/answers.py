@@ -169,6 +169,41 @@ def states(tx: Transaction, plan_id: PlanId) -> list[StateCount]:
     ]
 
 
+def attempted(tx: Transaction, plan_id: PlanId) -> list[StateCount]:
+    """Count the requests of a pruned run by what their attempts say, which stay: answered once, or never."""
+    answered = func.max(case((ATTEMPTS.c.outcome == OutcomeName.SUCCEEDED.value, 1), else_=0)).label("answered")
+    each = (
+        select(
+            answered,
+            func.sum(ATTEMPTS.c.input_tokens).label("input_tokens"),
+            func.sum(ATTEMPTS.c.output_tokens).label("output_tokens"),
+            func.sum(ATTEMPTS.c.cost_nanos).label("cost"),
+        )
+        .where(ATTEMPTS.c.plan_id == plan_id)
+        .group_by(ATTEMPTS.c.seq)
+        .subquery()
+    )
+    rows = tx.execute(
+        select(
+            each.c.answered,
+            func.count().label("requests"),
+            func.sum(each.c.input_tokens).label("input_tokens"),
+            func.sum(each.c.output_tokens).label("output_tokens"),
+            func.sum(each.c.cost).label("cost"),
+        ).group_by(each.c.answered)
+    )
+    return [
+        StateCount(
+            state="succeeded" if row.answered else "failed",
+            requests=row.requests,
+            input_tokens=int(row.input_tokens),
+            output_tokens=int(row.output_tokens),
+            cost=Nanos(int(row.cost)),
+        )
+        for row in rows
+    ]
+
+
 def failures(tx: Transaction, plan_id: PlanId) -> list[FailureCount]:
     """Count what failed or goes out again by reason, commonest first."""
     query = (
