@@ -123,6 +123,8 @@ def test_results_as_csv_and_into_a_file(done) -> None:
     assert said.err.startswith("4 results in there/answers.jsonl\ntook: packaging ")
     assert (done.folder / "there" / "answers.jsonl").read_text(encoding="utf-8") == done("results", run_id).out
     assert [path.name for path in (done.folder / "there").iterdir()] == ["answers.jsonl"]
+    for form in ("jsonl", "csv"):
+        assert done("results", run_id, "--format", form, "--out", "four").err.startswith("4 results in four\n")
 
 
 def test_every_result_says_what_it_cost_and_all_sum_to_what_the_run_spent(done) -> None:

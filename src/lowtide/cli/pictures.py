@@ -181,7 +181,7 @@ def _plan_lines(
         yield from _plan_deadline(plan)
     yield from _plan_cost(plan)
     if plan.saving:
-        cheap = sorted({line.route for line in plan.lines if line.route != "realtime"})
+        cheap = sorted({line.route for line in plan.lines if line.route not in ("realtime", "pilot")})
         price = f"{' and '.join(ROUTES.get(route, route) for route in cheap)} price"
         yield (
             "Saves",

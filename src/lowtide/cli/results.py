@@ -67,13 +67,13 @@ async def _results(chosen: Choices, run_id: str, form: str, out: Path | None, *,
                 priced=chosen.json,
             )
         )
-        count = _write(lines, out)
+        count = _write(lines, out, heads=1 if form == "csv" else 0)
     if chosen.json:
         _sum_up(report, count, out)
     elif out is not None and not chosen.quiet:
         rest = report.planned - report.answered - report.failed - report.canceled
         more = f"; {rest:,} more to come" if rest and not failed else ""
-        print(f"{count:,} results in {out}{more}", file=sys.stderr)
+        print(f"{count:,} {'result' if count == 1 else 'results'} in {out}{more}", file=sys.stderr)
         from lowtide.cli.pictures import stages  # noqa: PLC0415 brings rich
 
         print(f"took: {stages(report)}", file=sys.stderr)
@@ -177,16 +177,16 @@ def _csv(rows: Iterable[ResultRow]) -> Iterator[bytes]:
         yield line.take()
 
 
-def _write(lines: Iterator[bytes], out: Path | None) -> int:
-    """Write the lines; gives how many results they hold."""
+def _write(lines: Iterator[bytes], out: Path | None, *, heads: int) -> int:
+    """Write the lines, the first ``heads`` of which are no results; gives how many results they hold."""
     if out is None:
         sys.stdout.flush()
-        return _pour(lines, _binary(sys.stdout))
+        return _pour(lines, _binary(sys.stdout), heads)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name[:100]}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
-            count = _pour(lines, file)
+            count = _pour(lines, file, heads)
             os.fsync(file.fileno())
         beside.replace(out)
     finally:
@@ -198,10 +198,10 @@ def _binary(stream: TextIO) -> BinaryIO:
     return stream.buffer
 
 
-def _pour(lines: Iterator[bytes], file: BinaryIO) -> int:
+def _pour(lines: Iterator[bytes], file: BinaryIO, heads: int) -> int:
     count = 0
-    for line in lines:
+    for place, line in enumerate(lines):
         file.write(line)
-        count += 1
+        count += place >= heads
     file.flush()
     return count
