@@ -125,7 +125,7 @@ class CredentialMissing(LowtideError):
 
 
 class SettingsInvalid(LowtideError):
-    """A configuration file, variable or flag is wrong. Remedy: ``lowtide config show --origin`` tells where it is from."""
+    """A configuration file, variable or flag is wrong. Remedy: mend it where the message says it stands."""
 
     code = "settings_invalid"
     exit_code = 2

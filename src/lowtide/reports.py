@@ -119,6 +119,7 @@ class RunReport:
     settlements, ``held`` the sum of holds. ``saved`` compares batch answers with the same in real time. ``ready_from`` and
     ``ready_to`` are ``None`` where there is no history. ``nothing_bought`` is money that bought nothing, by name.
 
+    ``has_plan``: whether it was planned here; of an adopted batch nobody knows what it was expected to cost.
     ``pruned``: requests and answers were deleted. What was sent is counted by what its attempts say, which stay; what a
     cancel kept from being sent is counted no more, and ``saved`` is not known.
     """
@@ -171,6 +172,7 @@ class RunReport:
     doubts: int = 0
     stages: Mapping[Stage, timedelta] = field(default_factory=dict)
     pruned: bool = False
+    has_plan: bool = True
 
     @property
     def over(self) -> bool:

@@ -243,7 +243,14 @@ def test_batches_of_other_programs_are_listed_and_adopted(desk, snapshot: Snapsh
     adopted = done("adopt", batch)
     assert adopted.code == 0
     run_id = done.run_id()
-    assert done("run", run_id, "-q").code == 0
+    ended = done("run", run_id, "-q")
+    assert ended.code == 0
+    assert "; no plan; no cap" in ended.out
+    (told,) = done("status", run_id, "--json").objects
+    assert (told["plan_likely"], told["plan_ceiling"]) == (None, None), "nobody planned it, and that is not $0"
+    assert " / -" in done("status").out
+    assert set(told["stages"]) >= {"submitting_ms", "waiting_ms"}
+    assert told["stages"]["submitting_ms"] == 0
     assert [each["custom_id"] for each in done("results", run_id).objects] == ["theirs"]
 
 

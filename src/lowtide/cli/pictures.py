@@ -508,8 +508,13 @@ def _money(report: RunReport) -> str:
     text = f"{show_dollars(report.spent)} billed"
     if report.held:
         text += f" + {show_dollars(report.held)} committed"
-    text += f"   plan {show_dollars(report.plan_likely)}"
+    text += f"   {_planned(report)}"
     return text + ("   no cap" if report.cap is None else f"   cap {show_dollars(report.cap)}")
+
+
+def _planned(report: RunReport) -> str:
+    """Say what a run was expected to cost, where somebody planned it."""
+    return f"plan {show_dollars(report.plan_likely)}" if report.has_plan else "no plan"
 
 
 def _ready(report: RunReport) -> str:
@@ -593,10 +598,12 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
     if report.waiting or report.out:
         yield "Open", f"{report.out:,} on their way, {report.waiting:,} waiting"
     cost = f"{show_dollars(report.spent)} billed"
-    if report.over and report.state == "done":
-        cost += f"; plan {show_dollars(report.plan_likely)} ({screen.against(report.spent, report.plan_likely)})"
+    if not (report.over and report.state == "done"):
+        cost += f" + {show_dollars(report.held)} committed; {_planned(report)}"
+    elif report.has_plan:
+        cost += f"; {_planned(report)} ({screen.against(report.spent, report.plan_likely)})"
     else:
-        cost += f" + {show_dollars(report.held)} committed; plan {show_dollars(report.plan_likely)}"
+        cost += f"; {_planned(report)}"
     yield "Cost", cost + ("; no cap" if report.cap is None else f"; cap {show_dollars(report.cap)}")
     if report.saved:
         yield "Saved", f"{show_dollars(report.saved)} against real time"
@@ -627,7 +634,7 @@ def runs_table(reports: Sequence[RunReport]) -> Table:
             _name(report.title),
             STATES.get(report.state, report.state),
             f"{report.answered:,} / {report.planned:,}",
-            f"{show_dollars(report.spent)} / {show_dollars(report.plan_likely)}",
+            f"{show_dollars(report.spent)} / {show_dollars(report.plan_likely) if report.has_plan else '-'}",
             "-" if report.state == "paused" else moment(report.ended_at or report.ready_from, report.now),
         )
     return made

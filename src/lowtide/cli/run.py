@@ -23,6 +23,7 @@ from lowtide.money import Nanos, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.reports import RunReport
 
+ONE_FILE = frozenset({"batch", "table"})  # workloads whose answers are one file and no documents
 DONE, FAILED, NO_KEY, WITH_FAILURES, AT_CAP, LEFT = 0, 1, 4, 5, 6, 130
 
 
@@ -83,14 +84,22 @@ async def _run(
         refuse_planning_options(what)
     async with desk(chosen, works=True) as engine:
         if _is_id(what, "r_"):
+            if out is not None:
+                raise click.UsageError(f"{what} keeps the folder it was begun with: leave out --out")
             run_id = await _go_on(engine, what, cap)
         else:
             found = await _planned(engine, chosen, what, cap, said)
             _refuse_late(found.plan, agrees)
+            if out is not None and found.plan.workload in ONE_FILE:
+                raise click.UsageError(
+                    f"--out is where documents go, and {found.plan.title} makes none: its answers are written by"
+                    " lowtide results RUN --out FILE"
+                )
+            where = out or _out_of(found.plan)
+            _refuse_out(where)
             cap = agreed(chosen, found.plan, cap, agrees, shown=found.fresh)
             for provider in found.plan.provider.split():
                 engine.hands(provider)  # a missing key is told before there is a run
-            where = out or _out_of(found.plan)
             run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh, late=agrees.late)
             await _go_on(engine, run_id, cap)
         if (await engine.run_report(run_id)).over:
@@ -106,6 +115,19 @@ def _refuse_late(plan: Plan, agrees: Agrees) -> None:
         raise DeadlineMissed(
             f"even real time cannot meet the deadline {full(plan.deadline_at)}; nothing was sent or spent",
             hint="give it more time, plan less, or run it all the same: --late",
+        )
+
+
+def _refuse_out(where: Path | None) -> None:
+    """Refuse, before anything is bought, a place where no document can be written. Raises: LowtideError."""
+    if where is None:
+        return
+    there = next(each for each in (where.absolute(), *where.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "may not be written in" if there.is_dir() else "is a file"
+        raise LowtideError(
+            f"no document can be written to {where}: {there} {what}; nothing was sent or spent",
+            hint="name another folder: --out FOLDER",
         )
 
 

@@ -263,8 +263,8 @@ def run_json(report: RunReport) -> Json:
         "spent": decimal_dollars(report.spent),
         "held": decimal_dollars(report.held),
         "cap": dollars(report.cap),
-        "plan_likely": decimal_dollars(report.plan_likely),
-        "plan_ceiling": decimal_dollars(report.plan_ceiling),
+        "plan_likely": decimal_dollars(report.plan_likely) if report.has_plan else None,
+        "plan_ceiling": decimal_dollars(report.plan_ceiling) if report.has_plan else None,
         "saved": dollars(report.saved),
         "nothing_bought": {name: decimal_dollars(amount) for name, amount in report.nothing_bought.items()},
         "holds": [

@@ -185,6 +185,7 @@ class Looking(Desk):
             doubts=doubts,
             stages=_stages(plan_row, moments, now),
             pruned=pruned,
+            has_plan=plan is not None,
         )
 
     def doubts(self, run_id: str = "") -> list[DoubtReport]:
