@@ -175,7 +175,7 @@ def test_every_problem_of_the_input_is_told_and_nothing_is_kept(live: Callable[.
         assert desk.engine.plans_without_run() == []
         planned = await desk.engine.plan(source, options=OPTIONS, skip_problems=True)
         assert (planned.plan.requests, len(planned.problems)) == (3, 2)
-        assert any("2 parts of the input" in warning for warning in planned.plan.warnings)
+        assert any("2 problems in the input" in warning for warning in planned.plan.warnings)
 
     live(life)
 

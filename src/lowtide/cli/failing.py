@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from lowtide.cli import PROBLEMS_SHOWN
+from lowtide.cli.options import harmless
 from lowtide.errors import InputRefused, LowtideError, PlanChanged, Problem
 
 SCHEMA = "lowtide/1"
@@ -81,15 +82,15 @@ def show_error(error: LowtideError | OSError, *, as_json: bool) -> int:
         }
         print(json.dumps({"schema": SCHEMA, "error": body}, ensure_ascii=False))
         return exit_code
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {harmless(message)}", file=sys.stderr)
     for change in changes:
-        print(f"  {change}", file=sys.stderr)
+        print(f"  {harmless(change)}", file=sys.stderr)
     shown = _told_once(problems)[:PROBLEMS_SHOWN]
     for problem in shown:
-        print("  " + str(problem).replace("\n", "\n  "), file=sys.stderr)
+        print("  " + harmless(str(problem)).replace("\n", "\n  "), file=sys.stderr)
     if count > len(shown):
         listed = "them all" if count == len(problems) else f"the first {len(problems):,}"
         print(f"  and {count - len(shown):,} more: --json lists {listed}", file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(f"hint: {harmless(hint)}", file=sys.stderr)
     return exit_code

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from lowtide.cli import pictures, screen
-from lowtide.cli.options import Choices
+from lowtide.cli.options import Choices, harmless
 from lowtide.cli.screen import counted, span
 from lowtide.clock import Clock
 from lowtide.engine import Engine
@@ -176,7 +176,8 @@ class Follower:
                 print_json(event_json(run_id, event))
             elif not self._choices.quiet or event.level != "info":
                 mark = "" if event.level == "info" else f"{event.level}: "
-                print(f"{screen.stamp(event.at)}  {self._name(run_id)}{mark}{event.text}", file=sys.stderr, flush=True)
+                text = harmless(f"{mark}{event.text}")
+                print(f"{screen.stamp(event.at)}  {self._name(run_id)}{text}", file=sys.stderr, flush=True)
         return bool(new)
 
     def _name(self, run_id: str) -> str:

@@ -1,6 +1,7 @@
 """``lowtide plan``: read the input, show what it would cost, keep the plan. And the options that ``run`` shares with it."""
 
 import asyncio
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -234,9 +235,9 @@ def plan(
 
 
 async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | None, *, detailed: bool) -> int:
-    where, cap = _absolute(wish.source), wish.cap
+    cap = wish.cap
     async with desk(chosen, works=pilot is not None) as engine:
-        before = await _last_plan(engine, where) if detailed else None
+        before = await _last_plan(engine, _absolute(wish.source)) if detailed else None
         planned = await make_plan(engine, wish)
         if pilot is not None:
             from lowtide.cli.piloting import after_pilot  # noqa: PLC0415 brings the worker and rich
@@ -259,7 +260,7 @@ async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | 
 
 
 def _absolute(source: Path) -> str:
-    return str(source.resolve())
+    return os.path.realpath(source)  # one that leads nowhere is told by whoever opens it
 
 
 async def _last_plan(engine: Engine, where: str) -> Plan | None:

@@ -12,10 +12,11 @@ from typing import Any, TextIO
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from lowtide.cli.options import Choices
+from lowtide.cli.options import Choices, harmless
 
 FOLDED_LEAST = 8  # columns that a wrapped cell keeps on a narrow screen
 LABEL = 10  # columns of the words at the left of a picture
@@ -23,6 +24,15 @@ ADVICE = "yellow"
 GOOD = "green"
 BAD = "red"
 SIMULATED = Text("SIMULATED", style="bold magenta")
+
+
+class HarmlessConsole(Console):
+    """A console on which only we draw: control characters in what is shown are shown as such."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, and take out what steers a terminal but is not ours."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
 
 
 def console(choices: Choices, stream: TextIO | None = None) -> Console:
@@ -33,7 +43,7 @@ def console(choices: Choices, stream: TextIO | None = None) -> Console:
         choices.color == "auto" and bool(os.environ.get("FORCE_COLOR")) and not plain
     )
     dumb = os.environ.get("TERM") == "dumb"
-    return Console(
+    return HarmlessConsole(
         file=file,
         no_color=plain or (dumb and not forced),
         force_terminal=True if forced else (None if file.isatty() else False),

@@ -328,7 +328,7 @@ class Planning(Desk):
             parts = (
                 "1 part of the input has a problem and is"
                 if problems == 1
-                else f"{problems} parts of the input have problems and are"
+                else f"{problems:,} problems in the input: what has them is"
             )
             warnings.append(f"{parts} left out")
         if uncounted:
