@@ -117,6 +117,9 @@ def test_a_lane_that_does_not_sell_all_of_it_blocks_the_plan_before_its_cap_is_l
     assert "over the cap" not in said.err
     assert desk("run", desk.requests(3), "--route", "2h", "--yes").code == 3
     assert desk("plan", desk.requests(3), "--route", "2h", "--detailed-exitcode").code == 3
+    pilot = desk("plan", desk.requests(60), "--route", "2h", "--pilot", "5", "--yes")
+    assert (pilot.code, "Blocked" in pilot.out) == (3, True), "nothing is bought to learn of what cannot be bought"
+    assert desk("status", "--json").objects[0]["runs"] == []
 
 
 def test_json_has_a_schema_and_money_in_decimal_strings(desk) -> None:

@@ -243,15 +243,15 @@ def test_on_a_terminal_a_yes_runs_it_live_and_the_named_sum_is_the_cap(desk) -> 
 
 
 def test_a_place_where_no_document_can_be_written_is_refused_before_anything_is_bought(desk) -> None:
-    desk.write("afile", "mine")
+    desk.write("taken", "mine")
     source = resources.files("lowtide.workloads.bpmn") / "demo" / "c7ex-Lieferprozess.bpmn"
     desk.write("delivery.bpmn", source.read_text(encoding="utf-8"))
-    for place in ("afile", "afile/docs"):
+    for place in ("taken", "taken/docs"):
         said = desk("run", "delivery.bpmn", "--yes", "-q", "--out", place)
         assert said.code == 1
         assert f"no document can be written to {place}" in said.err
     assert desk("status", "--json").objects[0]["runs"] == []
-    assert (desk.folder / "afile").read_text() == "mine"
+    assert (desk.folder / "taken").read_text() == "mine"
 
 
 def test_no_folder_is_named_where_no_document_will_be(desk) -> None:

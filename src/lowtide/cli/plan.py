@@ -239,7 +239,7 @@ async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | 
     async with desk(chosen, works=pilot is not None) as engine:
         before = await _last_plan(engine, _absolute(wish.source)) if detailed else None
         planned = await make_plan(engine, wish)
-        if pilot is not None:
+        if pilot is not None and not planned.plan.blocked:
             from lowtide.cli.piloting import after_pilot  # noqa: PLC0415 brings the worker and rich
 
             planned = await after_pilot(engine, chosen, wish, planned.plan, pilot)
