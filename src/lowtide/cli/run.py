@@ -14,7 +14,7 @@ import click
 
 from lowtide.cli.completing import complete_run, complete_run_or_path
 from lowtide.cli.desk import desk
-from lowtide.cli.options import PATH, Choices, choices, on_terminal, with_json
+from lowtide.cli.options import PATH, Choices, choices, harmless, on_terminal, with_json
 from lowtide.cli.plan import Wish, make_plan, plan_options, refuse_low_cap, refuse_planning_options, wish_of
 from lowtide.cli.times import full
 from lowtide.engine import Engine
@@ -193,7 +193,8 @@ def agreed(chosen: Choices, plan: Plan, cap: Nanos | None, agrees: Agrees, *, sh
         )
     if not shown and not chosen.quiet:
         print(
-            f"{plan.title}: {plan.requests:,} requests, {money}{show_dollars(plan.cost_likely)} likely", file=sys.stderr
+            f"{harmless(plan.title)}: {plan.requests:,} requests, {money}{show_dollars(plan.cost_likely)} likely",
+            file=sys.stderr,
         )
     if not click.confirm(f"Spend up to {money}{show_dollars(most)}?", default=False, err=True):
         print("Not run. Nothing has been sent or spent.", file=sys.stderr)
