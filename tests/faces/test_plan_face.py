@@ -186,3 +186,20 @@ def test_the_doctor_says_which_limits_will_be_learned(empty_desk) -> None:
     (told,) = empty_desk("doctor", "--json").objects
     (pace,) = [check for check in told["checks"] if check["name"] == "anthropic pace"]
     assert "not known" not in pace["finding"]
+
+
+def test_what_would_change_nothing_is_refused(desk) -> None:
+    """Whoever says --max-output-tokens or --model believes that the price rests on it."""
+    name = desk.requests(2)
+    desk.folder.joinpath("models").symlink_to(DEMO)
+    for words, option in (
+        ((name, "--model", "claude-opus-5"), "--model"),
+        ((name, "--max-output-tokens", "5"), "--max-output-tokens"),
+        (("models", "--max-output-tokens", "5"), "--max-output-tokens"),
+        (("models", "--key-column", "id"), "--key-column"),
+    ):
+        for command in ("plan", "run"):
+            said = desk(command, *words)
+            assert said.code == 2
+            assert f"{option} would change nothing" in said.err
+    assert desk("status", "--json").objects[0]["plans"] == [], "nothing of it is kept"

@@ -28,13 +28,26 @@ PROBLEMS_SHOWN = 5
 PROBLEMS_ALL = 1_000_000
 ROUTES = ("auto", "batch", "realtime", "2h", "8h")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+OURS = frozenset({"batch", "bpmn", "table"})  # of another workload nobody here knows what it reads
+READERS = {
+    "model": ("--model", ("bpmn", "table")),
+    "language": ("--language", ("bpmn",)),
+    "templates": ("--template", ("bpmn", "table")),
+    "documents": ("--documents", ("bpmn",)),
+    "key_column": ("--key-column", ("table",)),
+    "max_output_tokens": ("--max-output-tokens", ("table",)),
+    "strict": ("--strict", ("bpmn",)),
+}
 
 _OPTIONS = (
     click.option(
         "--workload", metavar="NAME", default="", help="What the input is: bpmn, batch or table. Default: by its looks."
     ),
     click.option(
-        "--model", metavar="MODEL", default="", help="Model of requests that name none. Default: the settings'."
+        "--model",
+        metavar="MODEL",
+        default="",
+        help="Model of documents and rows, before a template's. Default: the settings'.",
     ),
     click.option("--provider", metavar="NAME", default="", help="Who is asked for all of it. Default: who sells it."),
     click.option("--language", metavar="CODE", default="", help="Language of the shipped prompts: en, sv."),
@@ -145,7 +158,7 @@ def wish_of(source: Path, said: dict[str, Any], cap: Nanos | None, *, prices_on:
 async def make_plan(engine: Engine, wish: Wish, *, pilot: str = "") -> Planned:
     """Ask the engine for the plan, after a pilot whose plan is ``pilot``. Raises: LowtideError."""
     options = replace(wish.options, language=wish.options.language or engine.settings.language)
-    return await engine.plan(
+    planned = await engine.plan(
         wish.source,
         workload=wish.workload,
         options=options,
@@ -156,6 +169,23 @@ async def make_plan(engine: Engine, wish: Wish, *, pilot: str = "") -> Planned:
         pilot=pilot,
         count=wish.count,
     )
+    unread = _unread(wish.options, planned.plan.workload)
+    if unread:
+        await engine.forget_plan(planned.plan.plan_id)
+        raise click.UsageError(
+            f"{', '.join(unread)} would change nothing: {planned.plan.title} is read as {planned.plan.workload}, which does"
+            " not look at it"
+        )
+    return planned
+
+
+def _unread(said: WorkloadOptions, workload: str) -> list[str]:
+    """Name what was said and is not looked at: whoever limits answers, or names a model, means it."""
+    return [
+        option
+        for field, (option, readers) in READERS.items()
+        if getattr(said, field) and workload in OURS and workload not in readers
+    ]
 
 
 def refuse_planning_options(what: str) -> None:
