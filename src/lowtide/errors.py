@@ -4,6 +4,7 @@
     ├── InputRefused            the user's input has problems; all of them are listed
     ├── NotFound                no plan, run or batch of that name
     ├── PlanChanged             what the plan promised no longer holds
+    ├── PlanBlocked             the plan is a quotation: it cannot be bought as it stands
     ├── BudgetRefused           likely cost over the cap, or nothing left
     ├── DeadlineMissed          even real time cannot meet the deadline
     ├── PriceUnknown            the catalog has no price for this model, lane, tier and day
@@ -55,13 +56,16 @@ class LowtideError(Exception):
 
 
 class InputRefused(LowtideError):
-    """The input has problems. Remedy: mend each one that is listed; nothing was sent."""
+    """The input has problems. Remedy: mend each one that is listed; nothing was sent.
+
+    ``count`` is how many there are, where not all of them were kept.
+    """
 
     code = "input_refused"
 
-    def __init__(self, problems: Sequence[Problem], *, hint: str = "") -> None:
-        count = len(problems)
-        super().__init__(f"{count} problem{'' if count == 1 else 's'} in the input", hint=hint)
+    def __init__(self, problems: Sequence[Problem], *, hint: str = "", count: int | None = None) -> None:
+        self.count = len(problems) if count is None else count
+        super().__init__(f"{self.count:,} problem{'' if self.count == 1 else 's'} in the input", hint=hint)
         self.problems = tuple(problems)
 
 
@@ -79,6 +83,19 @@ class PlanChanged(LowtideError):
     def __init__(self, message: str, *, changes: Sequence[str] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.changes = tuple(changes)
+
+
+class PlanBlocked(LowtideError):
+    """What was planned is not sold, or not on that lane. Remedy: plan again by another lane, or with another model."""
+
+    code = "plan_blocked"
+    exit_code = 3
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"{why}; nothing was sent or spent",
+            hint="plan again by another lane, with a model that is sold, at today's prices",
+        )
 
 
 class BudgetRefused(LowtideError):
@@ -108,7 +125,7 @@ class CredentialMissing(LowtideError):
 
 
 class SettingsInvalid(LowtideError):
-    """A configuration file, variable or flag is wrong. Remedy: ``lowtide config show --origin`` tells where it is from."""
+    """A configuration file, variable or flag is wrong. Remedy: mend it where the message says it stands."""
 
     code = "settings_invalid"
     exit_code = 2

@@ -4,6 +4,7 @@ A price is a ``Decimal`` in dollars per million tokens, as the provider prints i
 exactly, in Python and in SQL's 64 bits up to about nine billion dollars. No float ever comes near either.
 """
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import NewType
@@ -13,6 +14,7 @@ Nanos = NewType("Nanos", int)
 NANOS_PER_DOLLAR = 1_000_000_000
 TOKENS_PER_PRICE = 1_000_000
 ZERO = Nanos(0)
+THOUSANDS = re.compile(r"\+?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
 
 
 def cost_nanos(dollars: Fraction) -> Nanos:
@@ -28,9 +30,15 @@ def ceiling_nanos(dollars: Fraction) -> Nanos:
 def nanos_from_dollars(text: str) -> Nanos:
     """Read dollars as a person writes them (``10``, ``0.05``, ``$1,000``).
 
+    A comma stands between thousands or nowhere: to many people ``0,50`` is half a dollar, and must not become fifty.
     Raises: ValueError when the text is no amount, is negative, or is finer than a nano-dollar.
     """
-    cleaned = text.strip().removeprefix("$").replace(",", "").replace("_", "")
+    cleaned = text.strip().removeprefix("$").strip()
+    if "," in cleaned and not THOUSANDS.fullmatch(cleaned):
+        raise ValueError(
+            f"{text!r} is not an amount of dollars: a comma stands between thousands, a point before cents"
+        )
+    cleaned = cleaned.replace(",", "").replace("_", "")
     try:
         amount = Decimal(cleaned) * NANOS_PER_DOLLAR
     except ArithmeticError:

@@ -118,6 +118,10 @@ class RunReport:
     again, ``out`` are in shards now, ``waiting`` are not sent yet (later waves included). ``spent`` is the sum of
     settlements, ``held`` the sum of holds. ``saved`` compares batch answers with the same in real time. ``ready_from`` and
     ``ready_to`` are ``None`` where there is no history. ``nothing_bought`` is money that bought nothing, by name.
+
+    ``has_plan``: whether it was planned here; of an adopted batch nobody knows what it was expected to cost.
+    ``pruned``: requests and answers were deleted. What was sent is counted by what its attempts say, which stay; what a
+    cancel kept from being sent is counted no more, and ``saved`` is not known.
     """
 
     run_id: str
@@ -146,7 +150,7 @@ class RunReport:
     cap: Nanos | None
     plan_likely: Nanos
     plan_ceiling: Nanos
-    saved: Nanos
+    saved: Nanos | None
     nothing_bought: Mapping[str, Nanos]
     holds: tuple[HoldReport, ...]
     batches: tuple[BatchReport, ...]
@@ -167,6 +171,8 @@ class RunReport:
     hastened: bool = False
     doubts: int = 0
     stages: Mapping[Stage, timedelta] = field(default_factory=dict)
+    pruned: bool = False
+    has_plan: bool = True
 
     @property
     def over(self) -> bool:
@@ -193,7 +199,8 @@ class RunReport:
 class ResultRow:
     """One request and what came of it. ``message`` are the provider's bytes, ``text`` its visible text.
 
-    ``protocol`` is whose form its results have: ``anthropic`` or ``openai``.
+    ``protocol`` is whose form its results have: ``anthropic`` or ``openai``. ``cost`` is ``None`` where it is not known: an
+    answer without a known price, a reply that was lost. ``simulated``: no money of ours.
     """
 
     key: str
@@ -208,11 +215,12 @@ class ResultRow:
     output_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
-    cost: Nanos
+    cost: Nanos | None
     route: str
     wave: int
     provider: str = ""
     protocol: str = "anthropic"
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +238,20 @@ class PriceLine:
     source: str
     checked_on: date | None
     recorded_on: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPrices:
+    """What a model costs in short: dollars per million tokens of input and output by lane, for prompts of usual length.
+
+    A lane that is not there has no price then: unknown, or not sold. ``dearer_over`` is the length of a prompt, in tokens,
+    from which on a higher price holds; ``None`` where all lengths cost the same.
+    """
+
+    provider: str
+    model: str
+    lanes: Mapping[str, tuple[Decimal, Decimal]]
+    dearer_over: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -257,7 +257,9 @@ def read_settings(flags: Mapping[str, str | int | None], environment: Mapping[st
             values[name], origins[name] = flag, f"--{name.replace('_', '-')}"
     checked = {name: _checked(name, value, origins[name], folder, problems) for name, value in values.items()}
     if problems:
-        raise SettingsInvalid("; ".join(problems), hint="lowtide config show --origin says where each value is from")
+        raise SettingsInvalid(
+            "; ".join(problems), hint="mend it where it is; docs/reference/settings.md lists every setting"
+        )
     providers = _providers(checked, tables)
     settings = Settings(origins=origins, providers=providers, **checked)  # type: ignore[arg-type]
     if not settings.simulated and is_loopback(urlsplit(settings.base_url).hostname or ""):

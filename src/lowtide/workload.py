@@ -125,7 +125,7 @@ class Answers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One finished request, as delivery needs it. ``cost_dollars`` is an exact decimal string."""
+    """One finished request, as delivery needs it. ``cost_dollars`` is an exact decimal string, or ``unknown``."""
 
     key: RequestKey
     kind: str

@@ -86,6 +86,11 @@ def test_what_was_billed_is_booked_for_each(doubting, said: str) -> None:
     after = _run(doubting)
     assert Decimal(str(after["spent"])) - Decimal(str(before["spent"])) == booked
     assert (after["doubts"], after["held"]) == (0, "0")
+    named = {name: Decimal(amount) for name, amount in after["nothing_bought"].items()}  # type: ignore[attr-defined]
+    assert named == {"doubt_billed": booked}, "what bought nothing stays named when it is settled"
+    assert "billed for replies that were lost" in doubting("status", doubting.run_id()).out
+    rows = doubting("results", doubting.run_id(), "--json").objects
+    assert sum(Decimal(str(row["cost"])) for row in rows) + booked == Decimal(str(after["spent"]))
 
 
 def test_more_than_was_held_is_booked_and_said(doubting) -> None:

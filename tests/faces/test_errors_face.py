@@ -40,6 +40,7 @@ def test_errors_for_programs_are_one_object(empty_desk) -> None:
             "code": "not_found",
             "message": "there is no run r_nothing",
             "hint": "lowtide status lists the runs",
+            "problems_count": 0,
             "problems": [],
             "changes": [],
         },
@@ -148,3 +149,22 @@ def test_colour_only_when_asked_for(desk) -> None:
     assert "\x1b[" not in desk("plan", name, "--color", "never").out
     desk.environment["NO_COLOR"] = "1"
     assert "\x1b[3" not in desk("plan", name).out
+
+
+def test_names_and_messages_of_others_steer_no_terminal(desk) -> None:
+    name = "a\x1b[2Jred\x9b31m.jsonl"
+    desk.requests(2, name=name)
+    for said in (desk("plan", name), desk("status"), desk("plan", "no\x1b[2Jsuch"), desk("run", name, "--yes")):
+        assert "\x1b" not in said.out + said.err
+        assert "\x9b" not in said.out + said.err
+        assert "�[2J" in said.out + said.err
+    desk.write("bad.jsonl", '{"custom_id": "\\u001b[2J"}\n')
+    assert "\x1b" not in desk("plan", "bad.jsonl").err
+    assert desk("--color", "always", "status").out.count("\x1b["), "our own colours stay"
+
+
+def test_a_link_that_leads_to_itself_is_told(desk) -> None:
+    desk.folder.joinpath("loop.jsonl").symlink_to("loop.jsonl")
+    for words in ((), ("--detailed-exitcode",)):
+        said = desk("plan", "loop.jsonl", *words)
+        assert (said.code, said.err.splitlines()[0]) == (1, "error: there is no loop.jsonl")

@@ -4,12 +4,18 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
+
+from lowtide.cli.results import _csv, _jsonl
+from lowtide.reports import ResultRow
 
 
 def test_nothing_yet(desk, snapshot: SnapshotAssertion) -> None:
@@ -19,6 +25,30 @@ def test_nothing_yet(desk, snapshot: SnapshotAssertion) -> None:
 def test_the_list(done, snapshot: SnapshotAssertion) -> None:
     done("plan", done.requests(2))
     assert str(done("status")) == snapshot
+
+
+def test_a_list_that_is_not_whole_says_so(done) -> None:
+    for _ in range(2):
+        done("plan", done.requests(2))
+    assert "earlier" not in done("status", "--limit", "2").out
+    short = done("status", "--limit", "1")
+    assert "and earlier plans: --limit lists more than 1" in short.out
+    assert "earlier runs" not in short.out
+    (told,) = done("status", "--limit", "1", "--json").objects
+    assert (told["more_runs"], told["more_plans"], len(told["runs"]), len(told["plans"])) == (False, True, 1, 1)
+
+
+def test_a_narrow_screen_cuts_no_figure_and_no_id(done) -> None:
+    """What stands on a wide screen stands on a narrow one, although lines go beyond its edge."""
+    assert done("plan", done.requests(2)).code == 0
+    figures = re.compile(r"\$[\d.]+|\b[rp]_\w{7}\b|\bmsgbatch_\w+|\d+ / \d+|\b(?:back|done)\b")
+    for words in (("status",), ("status", done.run_id(), "--events", "0"), ("prices",), ("prices", "claude-haiku-4-5")):
+        done.environment["COLUMNS"] = "400"
+        wide = done(*words).out
+        done.environment["COLUMNS"] = "40"
+        narrow = done(*words).out
+        assert sorted(figures.findall(narrow)) == sorted(figures.findall(wide)), words
+    assert re.search(r"^Run it:  lowtide run p_\w{7} --cap [\d.]+$", done("plan", done.requests(2)).out, re.MULTILINE)
 
 
 def test_a_long_name_is_cut_before_an_id_or_a_figure_is(desk) -> None:
@@ -93,6 +123,39 @@ def test_results_as_csv_and_into_a_file(done) -> None:
     assert said.err.startswith("4 results in there/answers.jsonl\ntook: packaging ")
     assert (done.folder / "there" / "answers.jsonl").read_text(encoding="utf-8") == done("results", run_id).out
     assert [path.name for path in (done.folder / "there").iterdir()] == ["answers.jsonl"]
+    for form in ("jsonl", "csv"):
+        assert done("results", run_id, "--format", form, "--out", "four").err.startswith("4 results in four\n")
+
+
+def test_every_result_says_what_it_cost_and_all_sum_to_what_the_run_spent(done) -> None:
+    run_id = done.run_id()
+    (status,) = done("status", run_id, "--json").objects
+    said = done("results", run_id, "--json")
+    assert [(row["currency"], row["simulated"]) for row in said.objects] == [("USD", True)] * 4
+    costs = [Decimal(str(row["cost"])) for row in said.objects]
+    assert all(cost > 0 for cost in costs)
+    summed = json.loads(said.err)
+    assert sum(costs) == Decimal(str(status["spent"])) == Decimal(summed["spent"])
+    assert (summed["simulated"], summed["currency"], summed["held"]) == (True, "USD", "0")
+    rows = list(csv.DictReader(io.StringIO(done("results", run_id, "--format", "csv").out)))
+    assert [(Decimal(row["cost_usd"]), row["simulated"]) for row in rows] == [(cost, "true") for cost in costs]
+    into = done("results", run_id, "--json", "--out", "priced.jsonl")
+    assert into.objects[0]["spent"] == status["spent"]
+    assert (done.folder / "priced.jsonl").read_text(encoding="utf-8") == said.out
+
+
+def test_a_cost_that_is_not_known_is_null_and_in_csv_empty() -> None:
+    row = ResultRow(
+        key="a", state="failed", outcome="errored", code="reply_lost", error="gone", model="m", text=None, message=None,
+        input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0, cost=None, route="realtime", wave=0,
+    )  # fmt: skip
+    for protocol in ("anthropic", "openai"):
+        for native in (True, False):
+            (line,) = _jsonl([replace(row, protocol=protocol)], native=native, named="batch", priced=True)
+            assert json.loads(line)["cost"] is None
+    header, line = _csv([row])
+    (found,) = csv.DictReader(io.StringIO((header + line).decode()))
+    assert (found["cost_usd"], found["simulated"]) == ("", "false")
 
 
 def test_a_reader_that_goes_away_is_no_error(done) -> None:
@@ -116,6 +179,34 @@ def test_prices_for_programs(desk) -> None:
     assert found["batch", "input", 0] == "1.5"
     assert found["batch", "output", 200_000] == "11.25"
     assert all(line["source"].startswith("http") for line in told["prices"])
+
+
+def test_prices_of_all_models_fit_a_screen_and_are_those_of_each(desk, snapshot: SnapshotAssertion) -> None:
+    said = desk("prices", "--on", "2025-12-22")
+    assert str(said) == snapshot
+    (short,) = desk("prices", "--on", "2025-12-22", "--json").objects
+    (full,) = desk("prices", "--all", "--on", "2025-12-22", "--json").objects
+    found = {
+        (line["provider"], line["model"], line["lane"], line["kind"]): line["dollars_per_million"]
+        for line in full["prices"]
+        if not line["prompt_tokens_over"]
+    }
+    assert {(line["provider"], line["model"]) for line in short["models"]} == {key[:2] for key in found}
+    for line in short["models"]:
+        assert line["model"] in said.out
+        for lane, prices in line["lanes"].items():
+            for kind in ("input", "output"):
+                assert found[line["provider"], line["model"], lane, kind] == prices[kind]
+        of_it = [
+            each for each in full["prices"] if (each["provider"], each["model"]) == (line["provider"], line["model"])
+        ]
+        assert line["dearer_over"] == min(
+            (each["prompt_tokens_over"] for each in of_it if each["prompt_tokens_over"]), default=None
+        )
+    today = desk("prices")
+    assert len(today.out.splitlines()) < 80
+    assert max(map(len, today.out.splitlines())) <= 80
+    assert desk("prices", "claude-haiku-4-5", "--all").code == 2
 
 
 def test_an_unknown_price_is_an_error(desk, snapshot: SnapshotAssertion) -> None:
@@ -152,7 +243,14 @@ def test_batches_of_other_programs_are_listed_and_adopted(desk, snapshot: Snapsh
     adopted = done("adopt", batch)
     assert adopted.code == 0
     run_id = done.run_id()
-    assert done("run", run_id, "-q").code == 0
+    ended = done("run", run_id, "-q")
+    assert ended.code == 0
+    assert "; no plan; no cap" in ended.out
+    (told,) = done("status", run_id, "--json").objects
+    assert (told["plan_likely"], told["plan_ceiling"]) == (None, None), "nobody planned it, and that is not $0"
+    assert " / -" in done("status").out
+    assert set(told["stages"]) >= {"submitting_ms", "waiting_ms"}
+    assert told["stages"]["submitting_ms"] == 0
     assert [each["custom_id"] for each in done("results", run_id).objects] == ["theirs"]
 
 
@@ -169,10 +267,35 @@ def test_a_backup_is_a_store(done) -> None:
 
 def test_prune_asks_and_keeps_the_books(done, snapshot: SnapshotAssertion) -> None:
     assert done("prune", "--older-than", "30d").code == 2
-    spent = done("status", "--json").objects[0]["runs"][0]["spent"]
+    run_id = done.run_id()
+    (before,) = done("status", run_id, "--json").objects
     said = done("prune", "--older-than", "30d", "--yes")
     assert str(said) == snapshot
-    assert done("status", "--json").objects[0]["runs"][0]["spent"] == spent
+    assert done("status", run_id, "--json").objects[0]["spent"] == before["spent"]
+
+
+def test_a_pruned_run_keeps_its_figures_and_says_that_its_answers_are_gone(desk) -> None:
+    assert desk("run", desk.requests(4), "--route", "batch", "--yes", "-q").code == 0
+    run_id = desk.run_id()
+    (before,) = desk("status", run_id, "--json").objects
+    assert desk("run", desk.requests(2), "--route", "batch", "--yes", "-q").code == 0, "time passes"
+    assert desk("prune", "--older-than", "0h", "--yes").out.startswith("1 run emptied")
+    (after,) = desk("status", run_id, "--json").objects
+    same = ("spent", "requests", "input_tokens", "output_tokens", "cap", "plan_likely")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert (before["pruned"], after["pruned"], after["saved"]) == (False, True, None)
+    told = desk("status", run_id).out
+    assert "Answered  4 of 4\n" in told
+    assert "its requests and answers are deleted; the books stay" in told
+    assert "4 / 4" in desk("status").out
+    said = desk("results", run_id)
+    assert (said.code, said.out) == (1, "")
+    assert f"run {run_id} was pruned" in said.err
+
+
+def test_results_into_a_folder_are_refused_by_its_name(done) -> None:
+    said = done("results", done.run_id(), "--out", ".")
+    assert (said.code, said.err) == (1, "error: . is a folder\nhint: name a file: --out answers.jsonl\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from importlib import resources
 
 import pytest
@@ -126,6 +127,17 @@ def test_the_worker_takes_what_is_open(desk) -> None:
     assert said.code == 0
 
 
+def test_the_worker_tells_only_what_is_new(desk) -> None:
+    name = desk.requests(60, max_tokens=60)
+    (plan,) = desk("plan", name, "--json").objects
+    cap = str(Decimal(plan["cost"]["likely"]) * 7 / 5)  # type: ignore[index]
+    assert desk("run", str(plan["plan"]), "--cap", cap).code == 6, "answers of twice the likely length"
+    said = desk("worker")
+    assert said.code == 6
+    assert "run begun" not in said.err
+    assert "accepted" not in said.err
+
+
 def test_canceling_keeps_what_was_bought(folder, start_simulator, even_chance, desk) -> None:
     desk.environment["LOWTIDE_SIMULATOR"] = start_simulator(
         "--clock", "scaled", "--speed", "600", "--results-delay", "50000"
@@ -228,3 +240,24 @@ def test_on_a_terminal_a_yes_runs_it_live_and_the_named_sum_is_the_cap(desk) -> 
     assert "Ctrl-C leaves safely" in seen
     report = desk("status", desk.run_id(), "--json").objects[0]
     assert (report["state"], report["cap"]) == ("done", report["plan_ceiling"])
+
+
+def test_a_place_where_no_document_can_be_written_is_refused_before_anything_is_bought(desk) -> None:
+    desk.write("taken", "mine")
+    source = resources.files("lowtide.workloads.bpmn") / "demo" / "c7ex-Lieferprozess.bpmn"
+    desk.write("delivery.bpmn", source.read_text(encoding="utf-8"))
+    for place in ("taken", "taken/docs"):
+        said = desk("run", "delivery.bpmn", "--yes", "-q", "--out", place)
+        assert said.code == 1
+        assert f"no document can be written to {place}" in said.err
+    assert desk("status", "--json").objects[0]["runs"] == []
+    assert (desk.folder / "taken").read_text() == "mine"
+
+
+def test_no_folder_is_named_where_no_document_will_be(desk) -> None:
+    said = desk("run", desk.requests(2), "--yes", "-q", "--out", "there")
+    assert said.code == 2
+    assert "lowtide results RUN --out FILE" in said.err
+    assert desk("status", "--json").objects[0]["runs"] == []
+    assert desk("run", desk.requests(2), "--yes", "-q").code == 0
+    assert desk("run", desk.run_id(), "--out", "there").code == 2

@@ -4,13 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from world import MODEL, NOW, PLAN, RUN, SECOND, SHARD, add_batch, add_run, add_shard, land, landed
+from world import MODEL, NOW, PAYEE, PAYER, PLAN, RUN, SECOND, SHARD, add_batch, add_run, add_shard, land, landed
 
 from lowtide.batch import BatchState
 from lowtide.dispatch import Role
+from lowtide.ledger import Reason
 from lowtide.money import Nanos
 from lowtide.routing import TurnaroundSeen
-from lowtide.store import Store, answers, history, shards
+from lowtide.store import Store, answers, books, history, shards
 from lowtide.store.answers import FailureCount, StateCount
 from lowtide.store.schema import LOTS, REQUESTS
 from lowtide.usage import Usage
@@ -73,6 +74,28 @@ def test_everything_comes_in_order_and_states_choose(store: Store) -> None:
     assert [row.seq for row in answers.in_order(store, PLAN, states=["failed", "retry"])] == [2, 3]
     assert [row.seq for row in answers.in_order(store, PLAN, after_seq=3)] == [4, 5]
     assert list(answers.in_order(store, PLAN, states=["canceled"])) == []
+
+
+def test_a_cost_that_nobody_knows_is_not_zero(store: Store) -> None:
+    """An answer whose price is not known is held for; a lost reply may have been billed; what is free is zero."""
+    add_run(store, 5)
+    lost = {**ERRORED, "state": "failed"}
+    for shard_id, seqs in ((SHARD, [0, 1, 2]), ("lt2", [3, 4])):
+        add_shard(store, seqs, shard_id=shard_id)
+    land(store, [landed(0), landed(1, cost=Nanos(0)), landed(2, **lost, code="reply_lost", message="gone")])
+    rows = [landed(0, seq=3, cost=Nanos(0)), landed(1, seq=4, **lost, code="overloaded_error", message="full")]
+    land(store, rows, shard_id="lt2")
+    with store.write() as tx:
+        reason = Reason.PRICE_UNKNOWN
+        books.reserve(tx, payer=PAYER, payee=PAYEE, amount=Nanos(9), reason=reason, shard_id=SHARD, at=NOW)
+    expected = [40, None, None, 0, 0]
+    assert [row.cost for row in answers.in_order(store, PLAN)] == expected
+    assert [row.cost for row in answers.of_shard(store, SHARD)] == expected[:3]
+    with store.read() as tx:
+        unknown, free = answers.by_key(tx, PLAN, "key 1"), answers.by_key(tx, PLAN, "key 3")
+    assert unknown is not None
+    assert free is not None
+    assert (unknown.cost, free.cost) == (None, 0)
 
 
 def test_more_than_a_page_comes_in_order(store: Store) -> None:

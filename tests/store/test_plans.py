@@ -19,7 +19,7 @@ def test_a_plan_counts_only_when_it_is_sealed(store: Store) -> None:
     with store.write() as tx:
         plans.insert_plan(tx, plan_row(), sealed=False)
         assert plans.find_plan(tx, PLAN) is None
-        assert plans.newest_plans(tx, 9) == []
+        assert plans.newest_without_run(tx, 9) == []
         plans.seal_plan(tx, plan_row(title="whole", waves=3), NOW + SECOND)
         found = plans.find_plan(tx, PLAN)
     assert found == plan_row(title="whole", waves=3, sealed_at=NOW + SECOND)
@@ -36,11 +36,18 @@ def test_scopes_are_kept_small(store: Store) -> None:
     assert plans.figures_of(found) == {"requests": 3}
 
 
+def test_a_plan_is_listed_although_newer_ones_are_runs(store: Store) -> None:
+    add_plan(store, plan_id="p_0")
+    add_run(store)
+    with store.read() as tx:
+        assert [row.plan_id for row in plans.newest_without_run(tx, 1)] == ["p_0"]
+
+
 def test_newest_plans_come_first(store: Store) -> None:
     with store.write() as tx:
         for number in range(4):
             plans.insert_plan(tx, plan_row(f"p_{number}", created_at=NOW + number * SECOND), sealed=True)
-        assert [row.plan_id for row in plans.newest_plans(tx, 3)] == ["p_3", "p_2", "p_1"]
+        assert [row.plan_id for row in plans.newest_without_run(tx, 3)] == ["p_3", "p_2", "p_1"]
 
 
 def test_broken_off_plans_are_found_by_age(store: Store) -> None:

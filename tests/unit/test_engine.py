@@ -22,6 +22,7 @@ from lowtide.errors import (
     InputRefused,
     LowtideError,
     NotFound,
+    PlanBlocked,
     PlanChanged,
     PriceUnknown,
     ProviderRefused,
@@ -174,7 +175,7 @@ def test_every_problem_of_the_input_is_told_and_nothing_is_kept(live: Callable[.
         assert desk.engine.plans_without_run() == []
         planned = await desk.engine.plan(source, options=OPTIONS, skip_problems=True)
         assert (planned.plan.requests, len(planned.problems)) == (3, 2)
-        assert any("2 parts of the input" in warning for warning in planned.plan.warnings)
+        assert any("2 problems in the input" in warning for warning in planned.plan.warnings)
 
     live(life)
 
@@ -208,7 +209,7 @@ def test_a_plan_of_another_day_is_a_quotation(live: Callable[..., None]) -> None
         source = desk.write(2, model="claude-3-5-sonnet-20241022")
         planned = await desk.engine.plan(source, options=OPTIONS, prices_on=date(2025, 1, 15))
         assert "cannot be run" in planned.plan.blocked
-        with pytest.raises(PlanChanged, match="is not sold"):
+        with pytest.raises(PlanBlocked, match="is not sold"):
             await desk.engine.start_run(planned.plan.plan_id, cap=None, out=None)
 
     live(life)
@@ -522,7 +523,8 @@ def test_the_doctor_finds_all_well(live: Callable[..., None]) -> None:
     async def life(desk: Desk) -> None:
         found = states(await desk.engine.doctor())
         assert found.pop("disk") in ("ok", "warning")  # it is this machine's
-        asked = {f"{name} {what}": "ok" for name in ("anthropic", "openai") for what in ("key", "limits", "clock")}
+        parts = ("key", "limits", "clock", "pace")
+        asked = {f"{name} {what}": "ok" for name in ("anthropic", "openai") for what in parts}
         assert found == {**asked, "books": "ok", "prices": "ok"}
 
     live(life)

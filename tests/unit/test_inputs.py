@@ -336,7 +336,7 @@ def test_one_bad_row_does_not_stop_the_others() -> None:
     items = csv_items(b'a,b\n1\n\xff,2\nok,2\n"x"y,3\n\nfine,4\n"open,5\n')
     assert texts(items) == ["ok", "fine"]
     assert complaints(items) == [
-        "t.csv:2: 1 cells, but the header names 2 columns",
+        "t.csv:2: 1 cell, but the header names 2 columns",
         "t.csv:3: not UTF-8 (0xff at byte 1)",
         "t.csv:5: not CSV: ',' expected after '\"'",
         "t.csv:8: a quoted cell that begins on line 8 is never closed",

@@ -50,6 +50,7 @@ def test_a_ceiling_is_never_below_a_cost_and_neither_is_off_by_a_nano(dollars: F
         ("1e2", 10**11),
         ("+3", 3 * 10**9),
         ("9223372036.854775807", 2**63 - 1),
+        ("$1,234,567.89", 1_234_567_890_000_000),
     ],
 )
 def test_dollars_are_read_as_people_write_them(text: str, nanos: int) -> None:
@@ -57,10 +58,20 @@ def test_dollars_are_read_as_people_write_them(text: str, nanos: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "$", "ten", "-1", "-0.5", "0.0000000001", "nan", "inf", "-inf", "1.2.3", "10 €", "sNaN"]
+    "text",
+    ["", "$", "ten", "-1", "-0.5", "0.0000000001", "nan", "inf", "-inf", "1.2.3", "10 €", "sNaN"],
 )
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an amount of dollars"):
+        nanos_from_dollars(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["0,50", "1,5", "10,00", "1,0000", "0,500", ",5", "1,", "1,000,00", "1000,000", "1,000_000", "1,000e3"]
+)
+def test_a_comma_between_other_than_thousands_is_somebodys_decimal_point(text: str) -> None:
+    """To whom ``0,50`` is half a dollar, it must not become fifty."""
+    with pytest.raises(ValueError, match="a comma stands between thousands"):
         nanos_from_dollars(text)
 
 

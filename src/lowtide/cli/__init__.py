@@ -42,7 +42,7 @@ EXIT_CODES = (
     (0, "done"),
     (1, "failed"),
     (2, "wrong usage or settings"),
-    (3, "refused: over the budget or the cap; nothing was spent"),
+    (3, "refused: over the budget or the cap, or not to be bought; nothing was spent"),
     (4, "the provider's key is missing or not accepted"),
     (5, "finished, with failed requests"),
     (6, "paused at its cap"),

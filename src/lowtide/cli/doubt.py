@@ -12,7 +12,7 @@ import click
 
 from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
-from lowtide.cli.options import Choices, DollarsType, choices, on_terminal, with_json
+from lowtide.cli.options import Choices, DollarsType, choices, harmless, on_terminal, with_json
 from lowtide.cli.run import ConsentMissing
 from lowtide.cli.screen import counted, moment
 from lowtide.money import Nanos, show_dollars
@@ -158,7 +158,7 @@ def _told(chosen: Choices, run_id: str, settled: int, text: str, *, note: str = 
 
         print_json({"type": "doubts_settled", "run": run_id, "settled": settled})
         return 0
-    print(text)
+    print(harmless(text))
     if note:
         print(note, file=sys.stderr)
     return 0

@@ -7,7 +7,7 @@ provider, a second one quits at once. Neither loses work. Nothing here decides w
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from lowtide.cli import pictures, screen
-from lowtide.cli.options import Choices
+from lowtide.cli.options import Choices, harmless
 from lowtide.cli.screen import counted, span
 from lowtide.clock import Clock
 from lowtide.engine import Engine
@@ -108,13 +108,19 @@ class Leaving:
 
 
 class Follower:
-    """Shows what happens to some runs. ``begin`` and ``end`` frame it; ``look`` shows what is new."""
+    """Shows what happens to some runs. ``begin`` and ``end`` frame it; ``look`` shows what is new.
 
-    def __init__(self, engine: Engine, choices: Choices, run_ids: list[str], *, named: bool) -> None:
+    ``known`` are runs that were there before and may be followed, too: what happened to them is not told again.
+    """
+
+    def __init__(
+        self, engine: Engine, choices: Choices, run_ids: list[str], *, named: bool, known: Sequence[str] = ()
+    ) -> None:
         self._engine = engine
         self._choices = choices
         self._run_ids = run_ids
         self._named = named
+        self._known = known
         self._seen: dict[str, int] = {}
         self._live: Live | None = None
         self._err = screen.console(choices, sys.stderr)
@@ -122,7 +128,7 @@ class Follower:
 
     def begin(self) -> None:
         """Begin to draw, where there is something to draw on; events of earlier sittings are not told again."""
-        for run_id in self._run_ids:
+        for run_id in (*self._run_ids, *self._known):
             events = self._engine.events(run_id)
             self._seen[run_id] = events[-1].event_id if events else 0
         if not self._named and len(self._run_ids) == 1 and screen.is_lively(self._choices):
@@ -170,7 +176,8 @@ class Follower:
                 print_json(event_json(run_id, event))
             elif not self._choices.quiet or event.level != "info":
                 mark = "" if event.level == "info" else f"{event.level}: "
-                print(f"{screen.stamp(event.at)}  {self._name(run_id)}{mark}{event.text}", file=sys.stderr, flush=True)
+                text = harmless(f"{mark}{event.text}")
+                print(f"{screen.stamp(event.at)}  {self._name(run_id)}{text}", file=sys.stderr, flush=True)
         return bool(new)
 
     def _name(self, run_id: str) -> str:
@@ -191,10 +198,19 @@ def _still(report: RunReport) -> str:
 
 
 async def follow(
-    engine: Engine, choices: Choices, run_ids: list[str] | None, *, farewell: str, once: bool = False
+    engine: Engine,
+    choices: Choices,
+    run_ids: list[str] | None,
+    *,
+    farewell: str,
+    once: bool = False,
+    known: Sequence[str] = (),
 ) -> bool:
-    """Carry runs out (``None``: every open one) and show it; True when it was left by a signal. Raises: LowtideError."""
-    follower = Follower(engine, choices, list(run_ids or []), named=run_ids is None)
+    """Carry runs out (``None``: every open one, also those that are not ``known`` yet) and show it.
+
+    True when it was left by a signal. Raises: LowtideError.
+    """
+    follower = Follower(engine, choices, list(run_ids or []), named=run_ids is None, known=known)
     turned = asyncio.Event()
 
     def on_turn(turn: Turn) -> None:

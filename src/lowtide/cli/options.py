@@ -10,6 +10,9 @@ import click
 
 Decorated = TypeVar("Decorated", bound=click.Command)
 META = "lowtide.choices"
+STEERING = dict.fromkeys(
+    [*range(9), *range(11, 32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}"
+)  # not tab, line feed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,6 +159,11 @@ PATH = click.Path(path_type=Path)
 def on_terminal() -> bool:
     """Say whether a person can be asked: both ends are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def harmless(text: str) -> str:
+    """Take out of a text what steers a terminal: names and messages of others could redraw what stands there."""
+    return text.translate(STEERING)
 
 
 def iso(moment: datetime | None) -> str | None:

@@ -47,6 +47,7 @@ NOTHING_BOUGHT = {
     "duplicate": "bought twice, by a batch that had arrived after all",
     "canceled_but_finished": "finished although the run was canceled",
     "doubt": "held: the reply was lost, the call may have been billed",
+    "doubt_billed": "billed for replies that were lost",
     "row_missing": "held: counted as finished by the provider, never delivered",
 }
 HOLDS = {
@@ -180,7 +181,7 @@ def _plan_lines(
         yield from _plan_deadline(plan)
     yield from _plan_cost(plan)
     if plan.saving:
-        cheap = sorted({line.route for line in plan.lines if line.route != "realtime"})
+        cheap = sorted({line.route for line in plan.lines if line.route not in ("realtime", "pilot")})
         price = f"{' and '.join(ROUTES.get(route, route) for route in cheap)} price"
         yield (
             "Saves",
@@ -266,7 +267,7 @@ def _plan_time(plan: Plan) -> str:
         return f"{waves}about {span(plan.ready_half)}, inside the provider's limits"
     text = f"{waves}half of such runs are done in {span(plan.ready_half)}, 9 in 10 in {span(plan.ready_nine_in_ten)}"
     if plan.turnaround is not None and plan.ready_basis == "measured":
-        return f"{text}, by the last {counted(plan.turnaround.batches, 'batch', 'batches')}"
+        return f"{text}, by the last {counted(plan.turnaround.batches, 'batch', 'batches')} and what is usual elsewhere"
     supposed = f"{text}, we suppose: no history yet"
     if plan.route != "batch":
         return supposed  # a window is what was bought
@@ -428,6 +429,8 @@ def _run_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
         yield "Reason", Text(report.reason, style=screen.BAD)
     if not report.over and not report.worked_on:
         yield "Worker", Text(_nobody(report), style=screen.ADVICE)
+    if report.pruned:
+        yield "Pruned", "its requests and answers are deleted; the books stay"
     if report.delivered_to:
         yield "Out", report.delivered_to
 
@@ -505,8 +508,13 @@ def _money(report: RunReport) -> str:
     text = f"{show_dollars(report.spent)} billed"
     if report.held:
         text += f" + {show_dollars(report.held)} committed"
-    text += f"   plan {show_dollars(report.plan_likely)}"
+    text += f"   {_planned(report)}"
     return text + ("   no cap" if report.cap is None else f"   cap {show_dollars(report.cap)}")
+
+
+def _planned(report: RunReport) -> str:
+    """Say what a run was expected to cost, where somebody planned it."""
+    return f"plan {show_dollars(report.plan_likely)}" if report.has_plan else "no plan"
 
 
 def _ready(report: RunReport) -> str:
@@ -590,10 +598,12 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
     if report.waiting or report.out:
         yield "Open", f"{report.out:,} on their way, {report.waiting:,} waiting"
     cost = f"{show_dollars(report.spent)} billed"
-    if report.over and report.state == "done":
-        cost += f"; plan {show_dollars(report.plan_likely)} ({screen.against(report.spent, report.plan_likely)})"
+    if not (report.over and report.state == "done"):
+        cost += f" + {show_dollars(report.held)} committed; {_planned(report)}"
+    elif report.has_plan:
+        cost += f"; {_planned(report)} ({screen.against(report.spent, report.plan_likely)})"
     else:
-        cost += f" + {show_dollars(report.held)} committed; plan {show_dollars(report.plan_likely)}"
+        cost += f"; {_planned(report)}"
     yield "Cost", cost + ("; no cap" if report.cap is None else f"; cap {show_dollars(report.cap)}")
     if report.saved:
         yield "Saved", f"{show_dollars(report.saved)} against real time"
@@ -606,6 +616,8 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
 
 def answers_at(report: RunReport) -> str:
     """Say where the answers of a run are."""
+    if report.pruned and not report.delivered_to:
+        return "pruned"
     return report.delivered_to or f"lowtide results {report.run_id}"
 
 
@@ -622,7 +634,7 @@ def runs_table(reports: Sequence[RunReport]) -> Table:
             _name(report.title),
             STATES.get(report.state, report.state),
             f"{report.answered:,} / {report.planned:,}",
-            f"{show_dollars(report.spent)} / {show_dollars(report.plan_likely)}",
+            f"{show_dollars(report.spent)} / {show_dollars(report.plan_likely) if report.has_plan else '-'}",
             "-" if report.state == "paused" else moment(report.ended_at or report.ready_from, report.now),
         )
     return made
@@ -664,10 +676,10 @@ def show(where: Console, *things: RenderableType) -> None:
     """Print things, one below the other; off a terminal no line ends in spaces."""
     if where.is_terminal:
         for thing in things:
-            where.print(thing)
+            where.print(thing, crop=False)
         return
     with where.capture() as captured:
         for thing in things:
-            where.print(thing)
+            where.print(thing, crop=False)
     where.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     where.file.flush()

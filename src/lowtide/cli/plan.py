@@ -1,6 +1,7 @@
 """``lowtide plan``: read the input, show what it would cost, keep the plan. And the options that ``run`` shares with it."""
 
 import asyncio
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from lowtide.cli.desk import desk
 from lowtide.cli.options import DAY, DOLLARS, PATH, Choices, choices, with_json
 from lowtide.cli.times import DEADLINE, WITHIN_SPAN, Deadline
 from lowtide.engine import Engine, Planned
-from lowtide.errors import BudgetRefused
+from lowtide.errors import BudgetRefused, PlanBlocked
 from lowtide.money import NANOS_PER_DOLLAR, Nanos, decimal_dollars, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.routing import Route
@@ -27,13 +28,26 @@ PROBLEMS_SHOWN = 5
 PROBLEMS_ALL = 1_000_000
 ROUTES = ("auto", "batch", "realtime", "2h", "8h")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+OURS = frozenset({"batch", "bpmn", "table"})  # of another workload nobody here knows what it reads
+READERS = {
+    "model": ("--model", ("bpmn", "table")),
+    "language": ("--language", ("bpmn",)),
+    "templates": ("--template", ("bpmn", "table")),
+    "documents": ("--documents", ("bpmn",)),
+    "key_column": ("--key-column", ("table",)),
+    "max_output_tokens": ("--max-output-tokens", ("table",)),
+    "strict": ("--strict", ("bpmn",)),
+}
 
 _OPTIONS = (
     click.option(
         "--workload", metavar="NAME", default="", help="What the input is: bpmn, batch or table. Default: by its looks."
     ),
     click.option(
-        "--model", metavar="MODEL", default="", help="Model of requests that name none. Default: the settings'."
+        "--model",
+        metavar="MODEL",
+        default="",
+        help="Model of documents and rows, before a template's. Default: the settings'.",
     ),
     click.option("--provider", metavar="NAME", default="", help="Who is asked for all of it. Default: who sells it."),
     click.option("--language", metavar="CODE", default="", help="Language of the shipped prompts: en, sv."),
@@ -148,7 +162,7 @@ def wish_of(source: Path, said: dict[str, Any], cap: Nanos | None, *, prices_on:
 async def make_plan(engine: Engine, wish: Wish, *, pilot: str = "") -> Planned:
     """Ask the engine for the plan, after a pilot whose plan is ``pilot``. Raises: LowtideError."""
     options = replace(wish.options, language=wish.options.language or engine.settings.language)
-    return await engine.plan(
+    planned = await engine.plan(
         wish.source,
         workload=wish.workload,
         options=options,
@@ -159,6 +173,23 @@ async def make_plan(engine: Engine, wish: Wish, *, pilot: str = "") -> Planned:
         pilot=pilot,
         count=wish.count,
     )
+    unread = _unread(wish.options, planned.plan.workload)
+    if unread:
+        await engine.forget_plan(planned.plan.plan_id)
+        raise click.UsageError(
+            f"{', '.join(unread)} would change nothing: {planned.plan.title} is read as {planned.plan.workload}, which does"
+            " not look at it"
+        )
+    return planned
+
+
+def _unread(said: WorkloadOptions, workload: str) -> list[str]:
+    """Name what was said and is not looked at: whoever limits answers, or names a model, means it."""
+    return [
+        option
+        for field, (option, readers) in READERS.items()
+        if getattr(said, field) and workload in OURS and workload not in readers
+    ]
 
 
 def refuse_planning_options(what: str) -> None:
@@ -238,11 +269,11 @@ def plan(
 
 
 async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | None, *, detailed: bool) -> int:
-    where, cap = _absolute(wish.source), wish.cap
+    cap = wish.cap
     async with desk(chosen, works=pilot is not None) as engine:
-        before = await _last_plan(engine, where) if detailed else None
+        before = await _last_plan(engine, _absolute(wish.source)) if detailed else None
         planned = await make_plan(engine, wish)
-        if pilot is not None:
+        if pilot is not None and not planned.plan.blocked:
             from lowtide.cli.piloting import after_pilot  # noqa: PLC0415 brings the worker and rich
 
             planned = await after_pilot(engine, chosen, wish, planned.plan, pilot)
@@ -256,12 +287,14 @@ async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | 
         print_json(body if before is None else {**body, "differs_from": before.plan_id, "differences": list(changed)})
     else:
         _show(chosen, planned, cap, detail, changed, before)
+    if made.blocked:
+        raise PlanBlocked(made.blocked)  # shown and kept all the same
     refuse_low_cap(made, cap)
     return PLAN_DIFFERS if changed else 0
 
 
 def _absolute(source: Path) -> str:
-    return str(source.resolve())
+    return os.path.realpath(source)  # one that leads nowhere is told by whoever opens it
 
 
 async def _last_plan(engine: Engine, where: str) -> Plan | None:
@@ -326,7 +359,7 @@ def _show(
     rest = "But for its pilot nothing has been sent or spent." if made.reused else "Nothing has been sent or spent."
     pictures.show(out, "", f"Plan {made.plan_id} saved. {rest}")
     if not made.blocked and not (cap is not None and made.cost_likely > cap):
-        pictures.show(out, f"Run it:  {next_command(chosen, made, cap)}")
+        pictures.show(out, screen.command(f"Run it:  {next_command(chosen, made, cap)}"))
 
 
 def next_command(chosen: Choices, made: Plan, cap: Nanos | None) -> str:

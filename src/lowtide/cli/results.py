@@ -18,13 +18,14 @@ import msgspec
 from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, Choices, choices, with_json
-from lowtide.money import decimal_dollars
+from lowtide.cli.shapes import CURRENCY, dollars
+from lowtide.errors import LowtideError
 from lowtide.reports import ResultRow, RunReport
 
 FINAL = ("succeeded", "failed", "canceled")
 COLUMNS = (
     "key", "state", "outcome", "code", "error", "model", "route", "wave", "input_tokens", "output_tokens",
-    "cache_read_tokens", "cache_write_tokens", "cost_usd", "text",
+    "cache_read_tokens", "cache_write_tokens", "cost_usd", "text", "simulated",
 )  # fmt: skip
 
 
@@ -48,19 +49,31 @@ def results(run_id: str, form: str, out: Path | None, failed: bool, raw: bool) -
 async def _results(chosen: Choices, run_id: str, form: str, out: Path | None, *, failed: bool, raw: bool) -> int:
     async with desk(chosen) as engine:
         report = await engine.run_report(run_id)
+        if report.pruned:
+            raise LowtideError(
+                f"run {run_id} was pruned: its requests and answers are deleted",
+                hint=f"what it cost is in the books: lowtide status {run_id}",
+            )
+        if out is not None and out.is_dir():  # noqa: ASYNC240 one look at a path
+            raise LowtideError(f"{out} is a folder", hint="name a file: --out answers.jsonl")
         rows = engine.results(run_id, states=("failed",) if failed else FINAL)
         lines = (
             _csv(rows)
             if form == "csv"
-            else _jsonl(rows, native=raw or report.workload in ("batch", "adopted"), named=report.workload)
+            else _jsonl(
+                rows,
+                native=raw or report.workload in ("batch", "adopted"),
+                named=report.workload,
+                priced=chosen.json,
+            )
         )
-        count = _write(lines, out)
+        count = _write(lines, out, heads=1 if form == "csv" else 0)
     if chosen.json:
         _sum_up(report, count, out)
     elif out is not None and not chosen.quiet:
         rest = report.planned - report.answered - report.failed - report.canceled
         more = f"; {rest:,} more to come" if rest and not failed else ""
-        print(f"{count:,} results in {out}{more}", file=sys.stderr)
+        print(f"{count:,} {'result' if count == 1 else 'results'} in {out}{more}", file=sys.stderr)
         from lowtide.cli.pictures import stages  # noqa: PLC0415 brings rich
 
         print(f"took: {stages(report)}", file=sys.stderr)
@@ -74,25 +87,32 @@ def _sum_up(report: RunReport, count: int, out: Path | None) -> None:
     print_json(results_json(report, count, out), sys.stdout if out is not None else sys.stderr)
 
 
-def _jsonl(rows: Iterable[ResultRow], *, native: bool, named: str) -> Iterator[bytes]:
+def _jsonl(rows: Iterable[ResultRow], *, native: bool, named: str, priced: bool) -> Iterator[bytes]:
+    """Write a line a result; with ``priced`` what it cost stands beside it, where the provider's form has nothing."""
     name = "custom_id" if named in ("batch", "adopted") else "key"
     for row in rows:
         head = b'{"%s":%s,"result":' % (name.encode(), msgspec.json.encode(row.key))
         if native and row.protocol == "openai":
-            yield _openai(name, row)
+            line = _openai(name, row)
         elif native:
-            yield head + _native(row) + b"}\n"
+            line = head + _native(row)
         else:
-            yield head + msgspec.json.encode(_plain(row)) + b"}\n"
+            line = head + msgspec.json.encode(_plain(row))
+        yield line + (b"," + msgspec.json.encode(_bill(row))[1:] if priced else b"}") + b"\n"
+
+
+def _bill(row: ResultRow) -> dict[str, object]:
+    """Write what a request cost, and in which money: ``null`` is not known."""
+    return {"cost": dollars(row.cost), "currency": CURRENCY, "simulated": row.simulated}
 
 
 def _openai(name: str, row: ResultRow) -> bytes:
     """Write a result in the form of OpenAI's output and error files, its body untouched. Ids that are gone are null."""
     head = b'{"id":null,"%s":%s,"response":' % (name.encode(), msgspec.json.encode(row.key))
     if row.message is not None:
-        return head + b'{"status_code":200,"request_id":null,"body":' + row.message + b'},"error":null}\n'
+        return head + b'{"status_code":200,"request_id":null,"body":' + row.message + b'},"error":null'
     code = {"expired": "batch_expired", "canceled": "batch_cancelled"}.get(row.outcome, row.code or row.state)
-    return head + b'null,"error":' + msgspec.json.encode({"code": code, "message": row.error}) + b"}\n"
+    return head + b'null,"error":' + msgspec.json.encode({"code": code, "message": row.error})
 
 
 def _native(row: ResultRow) -> bytes:
@@ -110,7 +130,7 @@ def _native(row: ResultRow) -> bytes:
 def _plain(row: ResultRow) -> dict[str, object]:
     """Write a result in our words."""
     if row.text is None:
-        return {"type": row.outcome or row.state, "code": row.code, "error": row.error}
+        return {"type": row.outcome or row.state, "code": row.code, "error": row.error, **_bill(row)}
     return {
         "type": "succeeded",
         "text": row.text,
@@ -122,8 +142,7 @@ def _plain(row: ResultRow) -> dict[str, object]:
             "cache_read_tokens": row.cache_read_tokens,
             "cache_write_tokens": row.cache_write_tokens,
         },
-        "cost": decimal_dollars(row.cost),
-        "currency": "USD",
+        **_bill(row),
         "route": row.route,
         "wave": row.wave + 1,
     }
@@ -152,21 +171,22 @@ def _csv(rows: Iterable[ResultRow]) -> Iterator[bytes]:
     for row in rows:
         writer.writerow([
             row.key, row.state, row.outcome, row.code, row.error, row.model, row.route, row.wave + 1, row.input_tokens,
-            row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, decimal_dollars(row.cost), row.text or "",
+            row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, dollars(row.cost) or "", row.text or "",
+            "true" if row.simulated else "false",
         ])  # fmt: skip
         yield line.take()
 
 
-def _write(lines: Iterator[bytes], out: Path | None) -> int:
-    """Write the lines; gives how many results they hold."""
+def _write(lines: Iterator[bytes], out: Path | None, *, heads: int) -> int:
+    """Write the lines, the first ``heads`` of which are no results; gives how many results they hold."""
     if out is None:
         sys.stdout.flush()
-        return _pour(lines, _binary(sys.stdout))
+        return _pour(lines, _binary(sys.stdout), heads)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name[:100]}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
-            count = _pour(lines, file)
+            count = _pour(lines, file, heads)
             os.fsync(file.fileno())
         beside.replace(out)
     finally:
@@ -178,10 +198,10 @@ def _binary(stream: TextIO) -> BinaryIO:
     return stream.buffer
 
 
-def _pour(lines: Iterator[bytes], file: BinaryIO) -> int:
+def _pour(lines: Iterator[bytes], file: BinaryIO, heads: int) -> int:
     count = 0
-    for line in lines:
+    for place, line in enumerate(lines):
         file.write(line)
-        count += 1
+        count += place >= heads
     file.flush()
     return count

@@ -14,7 +14,7 @@ import click
 
 from lowtide.cli.completing import complete_run, complete_run_or_path
 from lowtide.cli.desk import desk
-from lowtide.cli.options import PATH, Choices, choices, on_terminal, with_json
+from lowtide.cli.options import PATH, Choices, choices, harmless, on_terminal, with_json
 from lowtide.cli.plan import Wish, make_plan, plan_options, refuse_low_cap, refuse_planning_options, wish_of
 from lowtide.cli.times import full
 from lowtide.engine import Engine
@@ -23,6 +23,7 @@ from lowtide.money import Nanos, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.reports import RunReport
 
+ONE_FILE = frozenset({"batch", "table"})  # workloads whose answers are one file and no documents
 DONE, FAILED, NO_KEY, WITH_FAILURES, AT_CAP, LEFT = 0, 1, 4, 5, 6, 130
 
 
@@ -83,14 +84,22 @@ async def _run(
         refuse_planning_options(what)
     async with desk(chosen, works=True) as engine:
         if _is_id(what, "r_"):
+            if out is not None:
+                raise click.UsageError(f"{what} keeps the folder it was begun with: leave out --out")
             run_id = await _go_on(engine, what, cap)
         else:
             found = await _planned(engine, chosen, what, cap, said)
             _refuse_late(found.plan, agrees)
+            if out is not None and found.plan.workload in ONE_FILE:
+                raise click.UsageError(
+                    f"--out is where documents go, and {found.plan.title} makes none: its answers are written by"
+                    " lowtide results RUN --out FILE"
+                )
+            where = out or _out_of(found.plan)
+            _refuse_out(where)
             cap = agreed(chosen, found.plan, cap, agrees, shown=found.fresh)
             for provider in found.plan.provider.split():
                 engine.hands(provider)  # a missing key is told before there is a run
-            where = out or _out_of(found.plan)
             run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh, late=agrees.late)
             await _go_on(engine, run_id, cap)
         if (await engine.run_report(run_id)).over:
@@ -106,6 +115,19 @@ def _refuse_late(plan: Plan, agrees: Agrees) -> None:
         raise DeadlineMissed(
             f"even real time cannot meet the deadline {full(plan.deadline_at)}; nothing was sent or spent",
             hint="give it more time, plan less, or run it all the same: --late",
+        )
+
+
+def _refuse_out(where: Path | None) -> None:
+    """Refuse, before anything is bought, a place where no document can be written. Raises: LowtideError."""
+    if where is None:
+        return
+    there = next(each for each in (where.absolute(), *where.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "may not be written in" if there.is_dir() else "is a file"
+        raise LowtideError(
+            f"no document can be written to {where}: {there} {what}; nothing was sent or spent",
+            hint="name another folder: --out FOLDER",
         )
 
 
@@ -171,7 +193,8 @@ def agreed(chosen: Choices, plan: Plan, cap: Nanos | None, agrees: Agrees, *, sh
         )
     if not shown and not chosen.quiet:
         print(
-            f"{plan.title}: {plan.requests:,} requests, {money}{show_dollars(plan.cost_likely)} likely", file=sys.stderr
+            f"{harmless(plan.title)}: {plan.requests:,} requests, {money}{show_dollars(plan.cost_likely)} likely",
+            file=sys.stderr,
         )
     if not click.confirm(f"Spend up to {money}{show_dollars(most)}?", default=False, err=True):
         print("Not run. Nothing has been sent or spent.", file=sys.stderr)
@@ -298,7 +321,7 @@ async def _worker(chosen: Choices, run_ids: tuple[str, ...], *, once: bool) -> i
             print("no run is open", file=sys.stderr)
             return DONE
         farewell = "Leaving. What was submitted goes on at the provider; come back with: lowtide worker"
-        left = await follow(engine, chosen, list(run_ids) or None, farewell=farewell, once=once)
+        left = await follow(engine, chosen, list(run_ids) or None, farewell=farewell, once=once, known=wanted)
         if left:
             return LEFT
         return _worst([exit_code(await engine.run_report(run_id)) for run_id in wanted])

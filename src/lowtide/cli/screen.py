@@ -7,20 +7,32 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TextIO
+from typing import Any, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from lowtide.cli.options import Choices
+from lowtide.cli.options import Choices, harmless
 
+FOLDED_LEAST = 8  # columns that a wrapped cell keeps on a narrow screen
 LABEL = 10  # columns of the words at the left of a picture
 ADVICE = "yellow"
 GOOD = "green"
 BAD = "red"
 SIMULATED = Text("SIMULATED", style="bold magenta")
+
+
+class HarmlessConsole(Console):
+    """A console on which only we draw: control characters in what is shown are shown as such."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, and take out what steers a terminal but is not ours."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
 
 
 def console(choices: Choices, stream: TextIO | None = None) -> Console:
@@ -31,7 +43,7 @@ def console(choices: Choices, stream: TextIO | None = None) -> Console:
         choices.color == "auto" and bool(os.environ.get("FORCE_COLOR")) and not plain
     )
     dumb = os.environ.get("TERM") == "dumb"
-    return Console(
+    return HarmlessConsole(
         file=file,
         no_color=plain or (dumb and not forced),
         force_terminal=True if forced else (None if file.isatty() else False),
@@ -48,9 +60,27 @@ def is_lively(choices: Choices) -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not choices.quiet and not choices.json
 
 
+class WholeTable(Table):
+    """A table that cuts no figure and no id: on a narrow screen it goes beyond the edge instead."""
+
+    def add_row(self, *cells: RenderableType | None, **rest: Any) -> None:  # noqa: ANN401 rich's own
+        """Add a row; a column that may not be wrapped becomes as wide as its cell, another does not vanish."""
+        super().add_row(*cells, **rest)
+        for column, cell in zip(self.columns, cells, strict=False):
+            widest = max((cell_len(line) for line in str(cell or "").splitlines()), default=0)
+            least = widest if column.no_wrap else min(widest, FOLDED_LEAST)
+            column.min_width = max(column.min_width or 0, least)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it, as wide as its columns must be."""
+        _, right, _, left = self.padding
+        least = sum((column.min_width or 0) + right + left for column in self.columns)
+        yield from super().__rich_console__(console, options.update(max_width=max(options.max_width, least)))
+
+
 def table(*columns: str, right: Iterable[int] = (), fold: Iterable[int] = ()) -> Table:
     """Begin a table without lines. ``right`` names the columns of numbers; only those in ``fold`` may be wrapped."""
-    made = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
+    made = WholeTable(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
     numbers, folding = set(right), set(fold)
     for place, column in enumerate(columns):
         made.add_column(
@@ -58,8 +88,14 @@ def table(*columns: str, right: Iterable[int] = (), fold: Iterable[int] = ()) ->
             justify="right" if place in numbers else "left",
             no_wrap=place not in folding,
             overflow="fold" if place in folding else "ellipsis",
+            min_width=0 if place in folding else cell_len(column),
         )
     return made
+
+
+def command(text: str) -> Group:
+    """Write a command to be copied: a line that no screen breaks. In a group, since texts alone are joined and broken."""
+    return Group(Text(text, no_wrap=True, overflow="ignore"))
 
 
 def lines(pairs: Sequence[tuple[str, str | Text]]) -> Table:
@@ -127,7 +163,8 @@ def against(actual: int, planned: int) -> str:
     if planned == 0:
         return "-"
     tenths = abs(actual - planned) * 1000 // planned
-    return f"{'-' if actual < planned else '+'}{tenths // 10}.{tenths % 10} %"
+    sign = "" if tenths == 0 else "-" if actual < planned else "+"
+    return f"{sign}{tenths // 10}.{tenths % 10} %"
 
 
 def stacked(*things: RenderableType) -> Group:

@@ -19,7 +19,7 @@ from lowtide.engine import Event
 from lowtide.errors import Problem
 from lowtide.money import Nanos, decimal_dollars
 from lowtide.plan import Plan, Rounds, Turnaround
-from lowtide.reports import BatchReport, Check, DoubtReport, PriceLine, RunReport, UnknownBatch
+from lowtide.reports import BatchReport, Check, DoubtReport, ModelPrices, PriceLine, RunReport, UnknownBatch
 
 Json = dict[str, Any]
 CURRENCY = "USD"
@@ -37,7 +37,8 @@ def seconds(length: timedelta | None) -> int | None:
     return None if length is None else round(length.total_seconds())
 
 
-def _dollars(amount: int | None) -> str | None:
+def dollars(amount: int | None) -> str | None:
+    """Write an exact amount of dollars; ``None`` is not known."""
     return None if amount is None else decimal_dollars(amount)
 
 
@@ -236,6 +237,7 @@ def run_json(report: RunReport) -> Json:
         "hastened": report.hastened,
         "simulated": report.simulated,
         "state": report.state,
+        "pruned": report.pruned,
         "reason": report.reason or None,
         "worked_on": report.worked_on,
         "wave": report.wave + 1,
@@ -260,10 +262,10 @@ def run_json(report: RunReport) -> Json:
         "currency": CURRENCY,
         "spent": decimal_dollars(report.spent),
         "held": decimal_dollars(report.held),
-        "cap": _dollars(report.cap),
-        "plan_likely": decimal_dollars(report.plan_likely),
-        "plan_ceiling": decimal_dollars(report.plan_ceiling),
-        "saved": decimal_dollars(report.saved),
+        "cap": dollars(report.cap),
+        "plan_likely": decimal_dollars(report.plan_likely) if report.has_plan else None,
+        "plan_ceiling": decimal_dollars(report.plan_ceiling) if report.has_plan else None,
+        "saved": dollars(report.saved),
         "nothing_bought": {name: decimal_dollars(amount) for name, amount in report.nothing_bought.items()},
         "holds": [
             {
@@ -302,6 +304,10 @@ def results_json(report: RunReport, count: int, out: Path | None) -> Json:
         "type": "results",
         "run": report.run_id,
         "state": report.state,
+        "simulated": report.simulated,
+        "currency": CURRENCY,
+        "spent": decimal_dollars(report.spent),
+        "held": decimal_dollars(report.held),
         "results": count,
         "out": None if out is None else str(out),
         "planned": report.planned,
@@ -332,6 +338,18 @@ def price_json(line: PriceLine) -> Json:
         "effective_to": None if line.effective_to is None else line.effective_to.isoformat(),
         "source": line.source,
         "checked_on": None if line.checked_on is None else line.checked_on.isoformat(),
+    }
+
+
+def model_json(line: ModelPrices) -> Json:
+    """Write what a model costs in short; a lane that is not there has no price."""
+    return {
+        "provider": line.provider,
+        "model": line.model,
+        "lanes": {
+            lane: {"input": f"{input_:f}", "output": f"{output:f}"} for lane, (input_, output) in line.lanes.items()
+        },
+        "dearer_over": line.dearer_over,
     }
 
 

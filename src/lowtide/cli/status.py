@@ -20,7 +20,9 @@ WATCH_SECONDS = 2.0
 @click.option(
     "--events", "events_max", type=click.IntRange(0), default=10, metavar="N", help="Lines of history. Default: 10."
 )
-@click.option("--limit", type=click.IntRange(1), default=20, metavar="N", help="Runs in the list. Default: 20.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, metavar="N", help="Runs and plans in the lists. Default: 20."
+)
 def status(run_id: str | None, watch: bool, events_max: int, limit: int) -> int:
     """Show the runs and the plans that were not run, or one run with its batches, failures, holds and history."""
     return asyncio.run(_status(choices(), run_id, events_max, limit, watch=watch))
@@ -44,8 +46,11 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
     """Show it once; True when nothing more will change by itself."""
     if run_id is not None:
         return await _one(engine, chosen, run_id, events_max)
-    reports = await engine.run_reports(limit)
-    plans = engine.plans_without_run(limit)
+    reports = await engine.run_reports(limit + 1)  # one more than is shown tells whether there are more
+    plans = engine.plans_without_run(limit + 1)
+    more_runs, more_plans = bool(reports[limit:]), bool(plans[limit:])
+    over = all(report.over for report in reports)
+    reports, plans = reports[:limit], plans[:limit]
     if chosen.json:
         from lowtide.cli.shapes import plan_json, print_json, run_json  # noqa: PLC0415 one of two ways
 
@@ -54,6 +59,8 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
                 "type": "status",
                 "runs": [run_json(report) for report in reports],
                 "plans": [plan_json(plan) for plan in plans],
+                "more_runs": more_runs,
+                "more_plans": more_plans,
             }
         )
     else:
@@ -64,15 +71,19 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
             pictures.show(out, screen.SIMULATED)
         if reports:
             pictures.show(out, pictures.runs_table(reports))
+        if more_runs:
+            pictures.show(out, f"and earlier runs: --limit lists more than {limit}")
         told = [line for report in reports for line in pictures.needs(report)]
         if told:
             pictures.show(out, "", *told)
         if plans:
             now = await engine.clock.now()
             pictures.show(out, *([""] if reports else []), pictures.plans_table(plans, now))
+        if more_plans:
+            pictures.show(out, f"and earlier plans: --limit lists more than {limit}")
         if not reports and not plans:
             pictures.show(out, "No plans and no runs yet. Begin with: lowtide plan SOURCE, or lowtide demo")
-    return all(report.over for report in reports)
+    return over
 
 
 async def _one(engine: Engine, chosen: Choices, run_id: str, events_max: int) -> bool:

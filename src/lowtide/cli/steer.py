@@ -10,7 +10,7 @@ import click
 
 from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
-from lowtide.cli.options import CAP, Choices, choices, with_json
+from lowtide.cli.options import CAP, Choices, choices, harmless, with_json
 from lowtide.cli.screen import counted, span
 from lowtide.errors import NotFound
 from lowtide.money import decimal_dollars, show_dollars
@@ -28,7 +28,7 @@ def _say(chosen: Choices, body: dict[str, Any], text: str, advice: str = "") -> 
 
         print_json(body)
         return
-    print(text)
+    print(harmless(text))
     if advice and not chosen.quiet:
         print(advice, file=sys.stderr)
 

@@ -79,10 +79,13 @@ class DeadlineType(click.ParamType[Deadline]):
                 day = {"today": 0, "tomorrow": 1}.get(found["day"] or "")
                 return Deadline(said=text, at=_time(found), day=day)
             if found := DATED.fullmatch(text):
-                return Deadline(
+                dated = Deadline(
                     said=text, at=_time(found), day=date.fromisoformat(found["day"]), zone=found["zone"] or ""
                 )
-        except ValueError:
+                if isinstance(dated.day, date):
+                    _on(dated.day, dated)  # a zone that is none, a year before or after all clocks
+                return dated
+        except (ValueError, OverflowError):
             self.fail(f"{text!r} is no time that there is; write it as {DEADLINE_HELP}", param, ctx)
         raise click.BadParameter(f"{text!r} is not a time; write it as {DEADLINE_HELP}", ctx=ctx, param=param)
 

@@ -124,6 +124,7 @@ class Adopting(Desk):
                     "provider_batch_id": provider_batch_id,
                     "verified": True,
                     "submitting_at": now,
+                    "accepted_at": now,
                     **shards.view_values(view),
                 },
             )

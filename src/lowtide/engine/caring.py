@@ -22,6 +22,7 @@ class Caring(Desk):
         checks: list[Check] = []
         for provider in self.codecs:
             checks.extend(await self._check_provider(provider, now))
+            checks.append(self._check_tier(provider, now.date()))
         if all(check.state != "ok" for check in checks if check.name.endswith(" key")):
             # Without any key nothing can be bought; a provider that nobody uses needs none.
             checks = [replace(check, state="bad") if check.name.endswith(" key") else check for check in checks]
@@ -49,6 +50,34 @@ class Caring(Desk):
         shown = ", ".join(seen) or "the provider names none here"
         limits = Check(name=f"{provider} limits", state="ok", finding=shown)
         return [key, limits, self._check_clock(codec, reply.headers, now)]
+
+    def _check_tier(self, provider: str, day: date) -> Check:
+        """Say for how many models the limits of real time are known before the first call; the rest is learned."""
+        name = f"{provider} pace"
+        if self.settings.simulated:
+            return Check(name=name, state="ok", finding="the simulator's limits are learned from its replies")
+        tier = next(each.tier for each in self.settings.providers if each.name == provider)
+        sold = [each.name for each in self.catalog.models if each.provider == provider and each.sold_on(day)]
+        if not sold:
+            return Check(
+                name=name,
+                state="warning",
+                finding=f"no model of {provider} has a price here, so nothing can be bought there",
+                hint="name a price file of your own in the setting prices",
+            )
+        unknown = [model for model in sold if not self.limits_known(provider, model, day)]
+        at = f" at tier {tier}" if tier else ""
+        finding = f"limits of real time{at} are known for {len(sold) - len(unknown)} of {len(sold)} models on sale"
+        if not unknown:
+            return Check(name=name, state="ok", finding=finding)
+        default = self.settings.model
+        ours = f", also those of {default}, the settings' model" if default in unknown else ""
+        return Check(
+            name=name,
+            state="ok",
+            finding=f"{finding}; the others are not known and are learned from the first replies{ours}",
+            hint=f"where you know your account's, say them: requests_per_minute in [providers.{provider}]",
+        )
 
     def _check_clock(self, codec: Codec, headers: Mapping[str, str], now: datetime) -> Check:
         theirs = codec.provider_time(headers)

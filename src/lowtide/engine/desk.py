@@ -1,8 +1,8 @@
 """What every part of the front desk stands on: one store, one provider account, one clock, one catalog."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -17,6 +17,7 @@ from lowtide.errors import (
 )
 from lowtide.providers import Codec
 from lowtide.providers.registry import codec_for
+from lowtide.routing import Choice, Route
 from lowtide.settings import Settings, credential, load_catalog
 from lowtide.store import Store, runs, worker_name
 from lowtide.store.plans import PlanRow
@@ -142,6 +143,27 @@ class Desk:
                 connections_max=self.settings.in_flight_max + SPARE_CONNECTIONS,
             )
         return self.transports[provider]
+
+    def limits_known(self, provider: str, model: str, day: date) -> bool:
+        """Say whether the settings or the catalog know a limit of real time for a model."""
+        return bool(self.settings.pacing_rules(self.catalog, provider, model, day).limits)
+
+    def limits_to_learn(self, models: Iterable[tuple[str, str]], choice: Choice, day: date) -> Iterator[str]:
+        """Say of which models (provider, name) no limit of real time is known, where a plan goes or may move there.
+
+        A simulator's limits are its own, and nobody's catalog knows them.
+        """
+        if self.settings.simulated or (choice.route is not Route.REALTIME and choice.hasten_at is None):
+            return
+        unknown: dict[str, list[str]] = {}
+        for provider, model in models:
+            if not self.limits_known(provider, model, day):
+                unknown.setdefault(provider, []).append(model)
+        for provider, names in unknown.items():
+            yield (
+                f"what {provider} lets through in a minute is not known for {', '.join(names)}: it is learned from the first"
+                " replies, and the time that real time takes is a guess"
+            )
 
     def worker(self, run_ids: Iterable[str] | None, on_turn: Callable[[Turn], None] | None = None) -> Worker:
         """Make a worker for some runs, or for every open one that our keys reach. Raises: CredentialMissing, NotFound."""

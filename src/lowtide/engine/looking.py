@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from lowtide import plan as planning
 from lowtide import reports
 from lowtide.batch import BatchState
-from lowtide.catalog import Lane
+from lowtide.catalog import Lane, TokenKind
 from lowtide.dispatch import OPEN_RUNS, Role
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
@@ -22,6 +22,7 @@ from lowtide.reports import (
     DoubtReport,
     FailureReport,
     HoldReport,
+    ModelPrices,
     PriceLine,
     ResultRow,
     RunReport,
@@ -66,7 +67,7 @@ class Looking(Desk):
     def plans_without_run(self, limit: int = 20) -> list[Plan]:
         """List the newest plans that are no run yet."""
         with self.store.read() as tx:
-            found = [row for row in plans.newest_plans(tx, limit) if runs.find_run(tx, row.plan_id) is None]
+            found = plans.newest_without_run(tx, limit)
         return [planning.decode(row.figures) for row in found if row.figures]
 
     def events(self, run_id: str, after: int = 0) -> list[Event]:
@@ -82,6 +83,13 @@ class Looking(Desk):
             assert plan_row is not None
             plan = planning.decode(plan_row.figures) if plan_row.figures else None
             counts = {count.state: count for count in answers.states(tx, run.plan_id)}
+            over = run.state not in OPEN_RUNS
+            left = sum(count.requests for count in counts.values())
+            pruned = False
+            if over and (not left or (plan is not None and left < plan.requests)):
+                tried = answers.attempted(tx, run.plan_id)
+                pruned = sum(count.requests for count in tried) > left  # requests are gone, what became of them is not
+                counts = {count.state: count for count in tried} if pruned else counts
             account_id = AccountId(f"run:{run.run_id}")
             account = books.find_account(tx, account_id)
             assert account is not None
@@ -103,7 +111,6 @@ class Looking(Desk):
             state: counts[state].requests if state in counts else 0 for state in ("succeeded", "failed", "canceled")
         }
         retrying = counts["retry"].requests if "retry" in counts else 0
-        over = run.state not in OPEN_RUNS
         waiting = 0 if over else max(0, planned - sum(final.values()) - retrying - out)
         open_batches = [row.created_at for row in batch_rows if row.created_at and not row.ended_at]
         ready_from, ready_to = (None, None)
@@ -119,6 +126,8 @@ class Looking(Desk):
             for reason in (Reason.DUPLICATE, Reason.CANCELED_BUT_FINISHED)
             if spent.get(reason, ZERO)
         }
+        if spent.get(Reason.DOUBT, ZERO):
+            nothing["doubt_billed"] = spent[Reason.DOUBT]  # settled: no answer of ours came with it
         for hold in holds:
             if hold.reason in (Reason.DOUBT, Reason.ROW_MISSING):
                 nothing[hold.reason.value] = Nanos(nothing.get(hold.reason.value, ZERO) + hold.hold.remaining)
@@ -149,7 +158,7 @@ class Looking(Desk):
             cap=account.limit,
             plan_likely=plan.cost_likely if plan is not None else ZERO,
             plan_ceiling=plan.cost_ceiling if plan is not None else ZERO,
-            saved=self._saved(cheap_spent, now.date()),
+            saved=None if pruned else self._saved(cheap_spent, now.date()),
             nothing_bought=nothing,
             holds=_holds(holds),
             batches=tuple(_batch_report(row, landed.get(row.shard_id, 0), now) for row in batch_rows),
@@ -175,6 +184,8 @@ class Looking(Desk):
             hastened=run.hastened,
             doubts=doubts,
             stages=_stages(plan_row, moments, now),
+            pruned=pruned,
+            has_plan=plan is not None,
         )
 
     def doubts(self, run_id: str = "") -> list[DoubtReport]:
@@ -235,11 +246,44 @@ class Looking(Desk):
                 wave=row.wave,
                 provider=row.provider,
                 protocol=self._protocol(row.provider),
+                simulated=self.settings.simulated,
             )
 
     def _protocol(self, provider: str) -> str:
         """Name the protocol of a provider; the first of all for a request that was never asked."""
         return next((each.protocol for each in self.settings.providers if each.name == provider), "anthropic")
+
+    def models(self, day: date) -> list[ModelPrices]:
+        """List the models that are sold on a day, by provider in the order of the settings, newest first, in short."""
+        order = list(self.codecs)
+        known = [each for each in self.catalog.models if each.provider in order and each.sold_on(day)]
+        known.sort(key=lambda each: (each.launched_on or date.min, each.name), reverse=True)
+        known.sort(key=lambda each: order.index(each.provider))
+        found: list[ModelPrices] = []
+        for model in known:
+            sheets = [
+                self.catalog.sheet(model.provider, model.name, lane, day)
+                for lane in self.catalog.lanes(model.provider, model.name, day)
+            ]
+            if not sheets:
+                continue
+            over = [row.prompt_tokens_over for sheet in sheets for row in sheet.rows if row.prompt_tokens_over]
+            base = [{row.kind: row for row in sheet.rows if not row.prompt_tokens_over} for sheet in sheets]
+            found.append(
+                ModelPrices(
+                    provider=model.provider,
+                    model=model.name,
+                    lanes={
+                        sheet.lane.value: (
+                            rows[TokenKind.INPUT].dollars_per_million,
+                            rows[TokenKind.OUTPUT].dollars_per_million,
+                        )
+                        for sheet, rows in zip(sheets, base, strict=True)
+                    },
+                    dearer_over=min(over, default=None),
+                )
+            )
+        return found
 
     def prices(self, model: str, day: date) -> list[PriceLine]:
         """List what a model costs on a day, with sources; every model for an empty name. Raises: PriceUnknown."""

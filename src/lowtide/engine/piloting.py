@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from lowtide.dispatch import PlanId
 from lowtide.engine.planning import Asked, Planning, options_of
-from lowtide.errors import LowtideError, NotFound, PlanChanged
+from lowtide.errors import LowtideError, NotFound, PlanBlocked
 from lowtide.estimate import pilot_sizes
 from lowtide.plan import Plan
 from lowtide.request import Request
@@ -49,11 +49,11 @@ class Piloting(Planning):
 
         Of every kind there are at least five, or all it has. What it can cost at most is its ceiling: make it a run with
         ``start_run`` and let a worker carry it out; then plan the same input again with ``pilot=`` its plan's id.
-        Raises: NotFound, PlanChanged, and LowtideError where it would buy everything there is.
+        Raises: NotFound, PlanBlocked, and LowtideError where it would buy everything there is.
         """
         plan = self.find_plan(plan_id)
         if plan.blocked:
-            raise PlanChanged(plan.blocked, hint="plan again without --prices-on and with a model that is sold")
+            raise PlanBlocked(plan.blocked)
         with self.store.read() as tx:
             row = plans.find_plan(tx, plan_id)
             if row is None:

@@ -24,6 +24,7 @@ from lowtide.errors import (
     DeadlineMissed,
     InputRefused,
     NotFound,
+    PlanBlocked,
     PlanChanged,
     Problem,
 )
@@ -219,12 +220,14 @@ class Planning(Desk):
         )
         if made.problems and not (asked.skip_problems or chosen.goes_on):
             raise InputRefused(
-                made.problems, hint="nothing was sent; mend the input, or leave them out: --skip-problems"
+                made.problems,
+                hint="nothing was sent; mend the input, or leave them out: --skip-problems",
+                count=made.problems_count,
             )
         if made.next_seq == 0 and not made.problems:
             raise InputRefused([Problem(where=row.source, what="there is nothing to ask for in it")])
         if made.next_seq == 0:
-            raise InputRefused(made.problems, hint="nothing is left of the input")
+            raise InputRefused(made.problems, hint="nothing is left of the input", count=made.problems_count)
         await asking.count(self.hands)
         scope = reading.scope()
         scope = replace(scope, facts={**scope.facts, **_said(options)})
@@ -322,7 +325,7 @@ class Planning(Desk):
             parts = (
                 "1 part of the input has a problem and is"
                 if problems == 1
-                else f"{problems} parts of the input have problems and are"
+                else f"{problems:,} problems in the input: what has them is"
             )
             warnings.append(f"{parts} left out")
         if uncounted:
@@ -343,6 +346,7 @@ class Planning(Desk):
         if moves and choice.likely is not None:
             expected = Nanos(choice.likely - sum(lot.offers[choice.route].likely for lot in lots))
         warnings.extend(_deadline_warnings(draft, asked, choice, moves=moves))
+        warnings.extend(self.limits_to_learn(models, choice, now.date()))
         blocked = choice.blocked
         for provider, model in models:
             if not self.catalog.sold(provider, model, now.date()):
@@ -421,7 +425,7 @@ class Planning(Desk):
             if self.workloads[name].accepts(source):
                 return self.workloads[name]
         raise NotFound(
-            f"{source} is no input that is known by its looks",
+            f"{source} is no input that is known by its looks: .bpmn files in a folder, batch lines (.jsonl), rows (.csv, .jsonl)",
             hint=f"say what it is: --workload {'|'.join(sorted(self.workloads))}",
         )
 
@@ -440,7 +444,7 @@ class Planning(Desk):
 
         ``fresh``: the plan was made by this very command, so its input is not read again. ``late``: it runs although even
         real time cannot meet its deadline. A plan that is a run already gives that run. Raises: NotFound, PlanChanged,
-        DeadlineMissed, BudgetRefused.
+        PlanBlocked, DeadlineMissed, BudgetRefused.
         """
         plan = self.find_plan(plan_id)
         with self.store.read() as tx:
@@ -500,9 +504,7 @@ class Planning(Desk):
 
     def _check(self, plan: Plan, today: date, cap: Nanos | None, *, fresh: bool) -> None:
         if plan.blocked:
-            raise PlanChanged(
-                plan.blocked, hint="plan again by another lane, with a model that is sold, at today's prices"
-            )
+            raise PlanBlocked(plan.blocked)
         changes = list(planning.price_changes(plan, self.catalog, today))
         if not fresh:
             changes.extend(self._input_changes(plan))

@@ -88,10 +88,15 @@ def csv_requests(
         if bad:
             yield from bad
         elif len(cells) != len(columns):
-            yield Problem(where=where, what=f"{len(cells)} cells, but the header names {len(columns)} columns")
+            yield Problem(where=where, what=_cells_complaint(len(cells), len(columns)))
         else:
             yield from rows.request(dict(zip(columns, cells, strict=True)), where=where)
     yield from rows.end()
+
+
+def _cells_complaint(cells: int, columns: int) -> str:
+    found = "1 cell" if cells == 1 else f"{cells:,} cells"
+    return f"{found}, but the header names {'1 column' if columns == 1 else f'{columns:,} columns'}"
 
 
 def jsonl_requests(

@@ -1,6 +1,6 @@
 """Finished requests read back: by key for later waves, in order for results and delivery. One statement a function."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import and_, case, func, select
 
 from lowtide.dispatch import PlanId
-from lowtide.money import Nanos
+from lowtide.ledger import Reason
+from lowtide.money import ZERO, Nanos
+from lowtide.result import Billed, OutcomeName, refusal
 from lowtide.store import Store, Transaction
-from lowtide.store.schema import ATTEMPTS, REQUESTS, RUNS, SHARDS
+from lowtide.store.schema import ATTEMPTS, HOLDS, REQUESTS, RUNS, SHARDS
 from lowtide.usage import Usage
 
 PAGE = 1000
@@ -18,7 +20,10 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A request and the attempt that decided it. ``outcome`` is empty while it has none."""
+    """A request and the attempt that decided it. ``outcome`` is empty while it has none.
+
+    ``cost`` is what that attempt cost; ``None`` where nobody knows: an answer without a known price, a lost reply.
+    """
 
     seq: int
     wave: int
@@ -33,7 +38,7 @@ class Finished:
     message: str
     answer_at: int | None
     usage: Usage
-    cost: Nanos
+    cost: Nanos | None
     route: str
     provider: str
     at: datetime | None
@@ -86,6 +91,7 @@ _FINISHED = select(
     ATTEMPTS.c.at,
     SHARDS.c.route,
     SHARDS.c.provider,
+    ATTEMPTS.c.shard_id.label("decided_by"),
 ).select_from(
     REQUESTS.outerjoin(
         ATTEMPTS, and_(ATTEMPTS.c.shard_id == REQUESTS.c.shard_id, ATTEMPTS.c.ordinal == REQUESTS.c.ordinal)
@@ -95,8 +101,9 @@ _FINISHED = select(
 
 def by_key(tx: Transaction, plan_id: PlanId, key: str) -> Finished | None:
     """Read one request by its key."""
-    row = tx.execute(_FINISHED.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.key == key)).one_or_none()
-    return None if row is None else _finished(row)
+    rows = tx.execute(_FINISHED.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.key == key)).all()
+    assert len(rows) <= 1, "a key is one request's"
+    return next(iter(_finished_of(tx, rows)), None)
 
 
 def in_order(store: Store, plan_id: PlanId, *, after_seq: int = -1, states: Sequence[str] = ()) -> Iterator[Finished]:
@@ -107,8 +114,8 @@ def in_order(store: Store, plan_id: PlanId, *, after_seq: int = -1, states: Sequ
             query = query.where(REQUESTS.c.state.in_(states))
         with store.read() as tx:
             rows = tx.execute(query.order_by(REQUESTS.c.seq).limit(PAGE)).all()
-        for row in rows:
-            yield _finished(row)
+            found = _finished_of(tx, rows)
+        yield from found
         if len(rows) < PAGE:
             return
         after_seq = rows[-1].seq
@@ -125,8 +132,8 @@ def of_shard(store: Store, shard_id: str) -> Iterator[Finished]:
             plan_id = tx.execute(select(SHARDS.c.plan_id).where(SHARDS.c.shard_id == shard_id)).scalar_one()
             query = query.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.seq == ATTEMPTS.c.seq)
             rows = tx.execute(query.order_by(ATTEMPTS.c.ordinal).limit(PAGE)).all()
-        for row in rows:
-            yield _finished(row)
+            found = _finished_of(tx, rows)
+        yield from found
         if len(rows) < PAGE:
             return
         after = rows[-1].ordinal
@@ -153,6 +160,41 @@ def states(tx: Transaction, plan_id: PlanId) -> list[StateCount]:
     return [
         StateCount(
             state=row.state,
+            requests=row.requests,
+            input_tokens=int(row.input_tokens),
+            output_tokens=int(row.output_tokens),
+            cost=Nanos(int(row.cost)),
+        )
+        for row in rows
+    ]
+
+
+def attempted(tx: Transaction, plan_id: PlanId) -> list[StateCount]:
+    """Count the requests of a pruned run by what their attempts say, which stay: answered once, or never."""
+    answered = func.max(case((ATTEMPTS.c.outcome == OutcomeName.SUCCEEDED.value, 1), else_=0)).label("answered")
+    each = (
+        select(
+            answered,
+            func.sum(ATTEMPTS.c.input_tokens).label("input_tokens"),
+            func.sum(ATTEMPTS.c.output_tokens).label("output_tokens"),
+            func.sum(ATTEMPTS.c.cost_nanos).label("cost"),
+        )
+        .where(ATTEMPTS.c.plan_id == plan_id)
+        .group_by(ATTEMPTS.c.seq)
+        .subquery()
+    )
+    rows = tx.execute(
+        select(
+            each.c.answered,
+            func.count().label("requests"),
+            func.sum(each.c.input_tokens).label("input_tokens"),
+            func.sum(each.c.output_tokens).label("output_tokens"),
+            func.sum(each.c.cost).label("cost"),
+        ).group_by(each.c.answered)
+    )
+    return [
+        StateCount(
+            state="succeeded" if row.answered else "failed",
             requests=row.requests,
             input_tokens=int(row.input_tokens),
             output_tokens=int(row.output_tokens),
@@ -210,7 +252,34 @@ def plan_of_run(tx: Transaction, run_id: str) -> str:
     return found
 
 
-def _finished(row: Any) -> Finished:  # noqa: ANN401 a row of many columns
+def _finished_of(tx: Transaction, rows: Sequence[Any]) -> list[Finished]:
+    """Make values of rows. Only where nothing was booked is it looked up whether it was free or its price not known."""
+    free = {row.decided_by for row in rows if row.outcome == OutcomeName.SUCCEEDED and not row.cost_nanos}
+    unpriced = _unpriced(tx, free) if free else frozenset[str]()
+    return [_finished(row, _cost(row, unpriced)) for row in rows]
+
+
+def _unpriced(tx: Transaction, shard_ids: Iterable[str]) -> frozenset[str]:
+    """Name the shards of which answers without a known price are held for."""
+    query = select(HOLDS.c.shard_id).where(
+        HOLDS.c.shard_id.in_(sorted(shard_ids)),
+        HOLDS.c.reason == Reason.PRICE_UNKNOWN.value,
+        HOLDS.c.remaining_nanos > 0,
+    )
+    return frozenset(tx.execute(query).scalars())
+
+
+def _cost(row: Any, unpriced: Collection[str]) -> Nanos | None:  # noqa: ANN401 as below
+    """Say what a request's attempt cost; promise 5: unknown is no zero."""
+    if row.cost_nanos:
+        return Nanos(row.cost_nanos)
+    if row.outcome == OutcomeName.SUCCEEDED:
+        return None if row.decided_by in unpriced else ZERO
+    maybe = row.outcome == OutcomeName.ERRORED and refusal(row.code).billed is not Billed.NO
+    return None if maybe else ZERO
+
+
+def _finished(row: Any, cost: Nanos | None) -> Finished:  # noqa: ANN401 a row of many columns
     return Finished(
         seq=row.seq,
         wave=row.wave,
@@ -234,7 +303,7 @@ def _finished(row: Any) -> Finished:  # noqa: ANN401 a row of many columns
             cache_write_12h_tokens=row.cache_write_12h_tokens or 0,
             reasoning_tokens=row.reasoning_tokens or 0,
         ),
-        cost=Nanos(row.cost_nanos or 0),
+        cost=cost,
         route=row.route or "",
         provider=row.provider or "",
         at=row.at,

@@ -91,9 +91,11 @@ def find_plan(tx: Transaction, plan_id: str) -> PlanRow | None:
     return None if row is None else _plan(row)
 
 
-def newest_plans(tx: Transaction, limit: int) -> list[PlanRow]:
-    """Read the newest whole plans."""
-    rows = tx.execute(select(PLANS).where(PLANS.c.sealed).order_by(PLANS.c.created_at.desc()).limit(limit))
+def newest_without_run(tx: Transaction, limit: int) -> list[PlanRow]:
+    """Read the newest whole plans that are no run."""
+    query = select(PLANS).outerjoin(RUNS, RUNS.c.plan_id == PLANS.c.plan_id)
+    query = query.where(PLANS.c.sealed, RUNS.c.run_id.is_(None))
+    rows = tx.execute(query.order_by(PLANS.c.created_at.desc(), PLANS.c.plan_id).limit(limit))
     return [_plan(row) for row in rows]
 
 

@@ -679,7 +679,9 @@ def moments(tx: Transaction, run_id: str) -> list[Moments]:
             BATCHES.c.over_at,
         )
         .select_from(
-            SHARDS.outerjoin(BATCHES, (BATCHES.c.shard_id == SHARDS.c.shard_id) & (BATCHES.c.role == Role.OURS))
+            SHARDS.outerjoin(
+                BATCHES, (BATCHES.c.shard_id == SHARDS.c.shard_id) & BATCHES.c.role.in_([Role.OURS, Role.ADOPTED])
+            )
         )
         .where(SHARDS.c.run_id == run_id, SHARDS.c.state != AttemptState.DROPPED)
     )

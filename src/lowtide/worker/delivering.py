@@ -92,7 +92,7 @@ def _delivery(hands: Hands, run: RunRow, row: Finished) -> Delivery:
         text=outcome.text,
         stop_reason=outcome.stop_reason,
         usage=row.usage,
-        cost_dollars=decimal_dollars(row.cost),
+        cost_dollars="unknown" if row.cost is None else decimal_dollars(row.cost),
         simulated=hands.simulated,
         gaps=row.gaps,
     )

@@ -50,6 +50,22 @@ def head_of(path: Path) -> bytes:
         return b""
 
 
+def no_text(path: Path) -> tuple[str, str] | None:
+    """Say why a file is no text in UTF-8, as its beginning shows, and what to do; ``None`` when it may be."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return None  # whoever reads it says why it cannot be read
+    if not head:
+        return "the file is empty", "is it the file that was meant?"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "it is written in UTF-16", "save the file as UTF-8"
+    if b"\0" in head:
+        return "it holds zero bytes, which no text has", "save the file as UTF-8"
+    return None
+
+
 def unreadable(error: OSError) -> str:
     """Say why a file could not be read, in the system's words."""
     return f"cannot be read: {error.strerror or error}"

@@ -12,7 +12,7 @@ from lowtide.errors import Problem
 from lowtide.inputs import RowOptions, RowTemplate, batch_form, csv_requests, jsonl_requests, row_template
 from lowtide.request import Request
 from lowtide.workload import Scope, WorkloadOptions
-from lowtide.workloads.lines import HashedLines, head_of, unreadable
+from lowtide.workloads.lines import HashedLines, head_of, no_text, unreadable
 from lowtide.workloads.one_file import OneFile
 
 CSV_SUFFIXES = frozenset({".csv", ".tsv"})
@@ -48,8 +48,11 @@ class TableReading:
 
     def requests(self) -> Iterator[Request | Problem]:
         """Stream requests and problems in file order; a template that is wrong stops it before the first row."""
-        template = self._template()
-        if isinstance(template, list):
+        wrong = no_text(self._source)
+        template = [] if wrong else self._template()
+        if wrong is not None:
+            yield Problem(where=self._source.name, what=wrong[0], hint=wrong[1])
+        elif isinstance(template, list):
             yield from template
         else:
             try:
@@ -79,8 +82,11 @@ class TableReading:
     def _template(self) -> RowTemplate | list[Problem]:
         path = self._options.templates
         if path is None:
-            hint = "give a Jinja2 file with --templates FILE"
-            return [Problem(where=self._source.name, what="a table needs a template", hint=hint)]
+            hint = "give a Jinja2 file: --template FILE"
+            what = "a table needs a template"
+            if self._source.suffix.lower() in JSONL_SUFFIXES:
+                what = "no line in its beginning has a custom_id, so it is no batch file; a table needs a template"
+            return [Problem(where=self._source.name, what=what, hint=hint)]
         try:
             content = path.read_bytes()
         except OSError as error:

@@ -85,3 +85,28 @@ def test_without_rows_template_or_file_there_is_one_problem(tmp_path: Path) -> N
     assert "template: " in str(read(path, "{% if %}")[0][0])
     path.unlink()
     assert "cannot be read" in str(read(path, "{{ word }}")[0][0])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "in.csv: the file is empty"),
+        ("id,word\nk,hello\n".encode("utf-16"), "in.csv: it is written in UTF-16"),
+        (b"\x00\x01", "in.csv: it holds zero bytes"),
+    ],
+)
+def test_what_is_no_text_is_told_before_a_template_is_asked_for(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(content)
+    for options in (WorkloadOptions(), WorkloadOptions(templates=path)):
+        (problem,) = WORKLOAD.read(path, options).requests()
+        assert str(problem).startswith(told)
+        assert isinstance(problem, Problem)
+        assert problem.hint
+
+
+def test_lines_that_are_no_batch_file_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text("x")
+    (problem,) = WORKLOAD.read(path, WorkloadOptions()).requests()
+    assert "no line in its beginning has a custom_id" in str(problem)
