@@ -99,8 +99,10 @@ class Scales:
             return (_unknown_model(where, provider, facts.model),)
         if facts.max_output_tokens > (model.batch_output_tokens_max or model.output_tokens_max):
             limit = model.batch_output_tokens_max or model.output_tokens_max
-            what = f"max_tokens {facts.max_output_tokens} is over the {limit} that {facts.model} can write"
-            return (Problem(where=where, what=what, hint="lower max_tokens"),)
+            what = (
+                f"{facts.max_output_tokens} output tokens are asked for, over the {limit} that {facts.model} can write"
+            )
+            return (Problem(where=where, what=what, hint="lower the limit of its answer"),)
         tokens_in = estimate_input(facts, model, text=facts.text, counter=self._counter)
         if tokens_in.floor > model.largest_context_tokens:
             what = f"about {tokens_in.likely} tokens do not fit the {model.largest_context_tokens} of {facts.model}"

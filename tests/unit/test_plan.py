@@ -350,6 +350,25 @@ def test_of_a_later_wave_the_largest_request_counts_not_the_average(draft: Draft
     assert plan.cost_ceiling == 2 + 19 * 101 + 1_800
 
 
+def test_each_wave_is_at_least_one_batch_of_its_own(draft: Draft) -> None:
+    """Waves wait for one another: no batch holds requests of two."""
+    add(draft)
+    add(draft, key="b")
+    for wave in (1, 2, 3):
+        draft.add_later(
+            wave=wave,
+            kind="line",
+            provider="anthropic",
+            model=SONNET,
+            requests=1,
+            costs=LATER,
+            tokens_in=tokens(500),
+            tokens_out=tokens(50),
+        )
+    batch, realtime = close(draft).lines
+    assert (batch.requests, batch.parts, realtime.parts) == (4, 4, 0)
+
+
 def test_a_later_wave_of_nothing_is_nothing(draft: Draft) -> None:
     add(draft)
     before = close(draft)

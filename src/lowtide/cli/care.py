@@ -10,7 +10,8 @@ import click
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, SPAN, Choices, choices, on_terminal, with_json
 from lowtide.cli.run import ConsentMissing
-from lowtide.cli.screen import counted, span
+from lowtide.cli.screen import span
+from lowtide.reports import counted
 
 MARKS = {"ok": "green", "warning": "yellow", "bad": "bold red"}
 

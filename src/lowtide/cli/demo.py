@@ -24,7 +24,7 @@ from lowtide.cli.run import exit_code
 from lowtide.engine import Engine, Planned
 from lowtide.errors import LowtideError
 from lowtide.money import decimal_dollars, show_dollars
-from lowtide.reports import RunReport
+from lowtide.reports import RunReport, counted
 from lowtide.transport import HttpTransport
 from lowtide.wire import HttpCall
 from lowtide.workload import WorkloadOptions
@@ -164,11 +164,11 @@ def _tell(chosen: Choices, planned: Planned, report: RunReport, bill: _Bill, rea
         if bill.nanos == report.spent
         else "THEY DIFFER: this is a bug, please report it"
     )
-    batches = screen.counted(len(report.batches), "batch", "batches")
-    did = f"{documents:,} documents written from {screen.counted(planned.plan.requests, 'request')}"
+    batches = counted(len(report.batches), "batch", "batches")
+    did = f"{documents:,} documents written from {counted(planned.plan.requests, 'request')}"
     books = f"{show_dollars(report.spent)} in our books, {show_dollars(bill.nanos)} on the simulator's bill"
     pairs = [
-        ("Did", f"{did}, in {screen.counted(report.waves, 'wave')} and {batches}"),
+        ("Did", f"{did}, in {counted(report.waves, 'wave')} and {batches}"),
         ("Took", f"{screen.span(simulated)} on the simulated clock, {screen.span(real)} on yours"),
         ("Books", f"{books} of {bill.lines:,} lines: {same}"),
         ("Look", f"{report.delivered_to}: each folder has an index.md"),

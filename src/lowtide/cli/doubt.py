@@ -14,9 +14,9 @@ from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
 from lowtide.cli.options import Choices, DollarsType, choices, harmless, on_terminal, with_json
 from lowtide.cli.run import ConsentMissing
-from lowtide.cli.screen import counted, moment
+from lowtide.cli.screen import moment
 from lowtide.money import Nanos, show_dollars
-from lowtide.reports import DoubtReport
+from lowtide.reports import DoubtReport, counted
 
 CEILING = "ceiling"
 NOT_DONE = 1

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from lowtide.cli import pictures, screen
 from lowtide.cli.options import Choices, harmless
-from lowtide.cli.screen import counted, span
+from lowtide.cli.screen import span
 from lowtide.clock import Clock
 from lowtide.engine import Engine
 from lowtide.money import show_dollars
-from lowtide.reports import RunReport
+from lowtide.reports import RunReport, counted
 from lowtide.worker import Turn, Worker
 
 if TYPE_CHECKING:

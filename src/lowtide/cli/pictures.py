@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from lowtide.cli import screen
-from lowtide.cli.screen import counted, moment, span, tokens
+from lowtide.cli.screen import moment, span, tokens
 from lowtide.cli.times import full
 from lowtide.engine import Event
 from lowtide.errors import Problem
 from lowtide.money import ZERO, Nanos, show_dollars
 from lowtide.plan import Line, Plan, Rounds, price_sources
-from lowtide.reports import CUT, DECLINED, BatchReport, FailureReport, RunReport
+from lowtide.reports import CUT, DECLINED, BatchReport, FailureReport, RunReport, counted
 
 AT_ITS_CAP = "at its cap"  # a run's reason when its money is used up
 KEY_REFUSED = "(401 "  # in a run's reason when the provider does not accept the key
@@ -127,7 +127,7 @@ def _routes(plan: Plan) -> Table:
         made.padding = (0, 2, 0, 0)
     for line in sorted(plan.lines, key=lambda each: (each.provider, each.model, each.route)):
         route = ROUTES.get(line.route, line.route)
-        name = f"{route}, {counted(line.parts, 'part')}" if line.parts > 1 else route
+        name = f"{route}, {line.parts:,} or more" if line.parts > 1 else route
         made.add_row(
             f"{name}, {_seller(plan, line)}" if several else name,
             f"{line.requests:,}",

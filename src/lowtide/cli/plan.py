@@ -37,6 +37,7 @@ READERS = {
     "key_column": ("--key-column", ("table",)),
     "max_output_tokens": ("--max-output-tokens", ("table",)),
     "strict": ("--strict", ("bpmn",)),
+    "split": ("--split", ("bpmn",)),
 }
 
 _OPTIONS = (
@@ -362,7 +363,12 @@ def _show(
         pictures.show(out, screen.command(f"Run it:  {next_command(chosen, made, cap)}"))
 
 
+def whole_cents(amount: Nanos) -> Nanos:
+    """Round up to a cent: what is named as the most must cover it."""
+    return Nanos(-(-amount // CENT) * CENT)
+
+
 def next_command(chosen: Choices, made: Plan, cap: Nanos | None) -> str:
     """Give the command that carries the plan out; without a cap it names the ceiling, which can never be passed."""
-    amount = -(-made.cost_ceiling // CENT) * CENT if cap is None else cap
+    amount = whole_cents(made.cost_ceiling) if cap is None else cap
     return shlex.join(["lowtide", *chosen.again(), "run", made.plan_id, "--cap", decimal_dollars(amount)])

@@ -15,11 +15,19 @@ import click
 from lowtide.cli.completing import complete_run, complete_run_or_path
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, Choices, choices, harmless, on_terminal, with_json
-from lowtide.cli.plan import Wish, make_plan, plan_options, refuse_low_cap, refuse_planning_options, wish_of
+from lowtide.cli.plan import (
+    Wish,
+    make_plan,
+    plan_options,
+    refuse_low_cap,
+    refuse_planning_options,
+    whole_cents,
+    wish_of,
+)
 from lowtide.cli.times import full
 from lowtide.engine import Engine
 from lowtide.errors import DeadlineMissed, LowtideError, NotFound
-from lowtide.money import Nanos, show_dollars
+from lowtide.money import Nanos, decimal_dollars, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.reports import RunReport
 
@@ -189,7 +197,7 @@ def agreed(chosen: Choices, plan: Plan, cap: Nanos | None, agrees: Agrees, *, sh
     if not asks:
         raise ConsentMissing(
             f"nobody agreed to spend up to {money}{show_dollars(most)}; nothing was sent or spent",
-            hint=f"agree with --yes, or name the most it may cost: --cap {show_dollars(cap or most).lstrip('$')}",
+            hint=f"agree with --yes, or name the most it may cost: --cap {decimal_dollars(whole_cents(most) if cap is None else cap)}",
         )
     if not shown and not chosen.quiet:
         print(

@@ -113,11 +113,6 @@ def indented(text: str | Text) -> Padding:
     return Padding(text, (0, 0, 0, 2))
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """Write a count with its noun: ``1 request``, ``1,200 requests``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def tokens(number: int) -> str:
     """Write a number of tokens briefly: ``950``, ``57.2 k``, ``6.18 M``."""
     if number < 10_000:

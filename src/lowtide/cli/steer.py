@@ -11,10 +11,10 @@ import click
 from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
 from lowtide.cli.options import CAP, Choices, choices, harmless, with_json
-from lowtide.cli.screen import counted, span
+from lowtide.cli.screen import span
 from lowtide.errors import NotFound
 from lowtide.money import decimal_dollars, show_dollars
-from lowtide.reports import FailureReport, RunReport
+from lowtide.reports import FailureReport, RunReport, counted
 
 
 def _next(chosen: Choices, *words: str) -> str:

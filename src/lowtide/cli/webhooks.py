@@ -128,7 +128,7 @@ class _Teller:
         if self._chosen.json:
             _print_json({"type": "webhooks", "counts": {each.value: count for each, count in sorted(counts.items())}})
             return
-        from lowtide.cli.screen import counted  # noqa: PLC0415 brings rich
+        from lowtide.reports import counted  # noqa: PLC0415 brings the plan
 
         print(counted(sum(counts.values()), "delivery", "deliveries"))
         for each, count in sorted(counts.items(), key=lambda pair: -pair[1]):

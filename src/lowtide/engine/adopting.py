@@ -13,7 +13,7 @@ from lowtide.ledger import AccountId, Reason
 from lowtide.money import ZERO
 from lowtide.packing import ShardId, pack_members, unpack_members
 from lowtide.providers import ApiError
-from lowtide.reports import UnknownBatch
+from lowtide.reports import UnknownBatch, counted
 from lowtide.store import books, plans, runs, shards
 from lowtide.store.plans import Lot
 from lowtide.worker.reading import listing
@@ -128,7 +128,7 @@ class Adopting(Desk):
                     **shards.view_values(view),
                 },
             )
-            runs.note(tx, run_id, now, f"adopted {provider_batch_id}: {view.counts.total} requests")
+            runs.note(tx, run_id, now, f"adopted {provider_batch_id}: {counted(view.counts.total, 'request')}")
         return run_id
 
 

@@ -37,6 +37,7 @@ from lowtide.money import Nanos, show_dollars
 from lowtide.pacing import Measure
 from lowtide.packing import ShardId
 from lowtide.plan import Draft, Head, Learned, Plan, Turnaround
+from lowtide.reports import counted
 from lowtide.routing import Choice, Route, TurnaroundBasis, TurnaroundRange, Wish, batch_size, choose, misses
 from lowtide.spool import Scales, Weighed, seal, spool
 from lowtide.store import Transaction, books, history, pilots, plans, runs
@@ -476,7 +477,7 @@ class Planning(Desk):
                     doubts=self.settings.doubts,
                 )
                 limit = "no cap" if cap is None else f"cap {show_dollars(cap)}"
-                runs.note(tx, run_id, now, f"run begun: {plan.requests} requests, {limit}")
+                runs.note(tx, run_id, now, f"run begun: {counted(plan.requests, 'request')}, {limit}")
                 if plan.reused:
                     self._take_over(tx, plan, run_id, bought, now)
         return run_id
@@ -499,7 +500,10 @@ class Planning(Desk):
                 f"{plan.reused} answers of the pilot were planned with, {taken} are there", hint="plan again"
             )
         runs.note(
-            tx, run_id, now, f"{taken} answers of the pilot {plan.pilot} are taken over; its own run paid for them"
+            tx,
+            run_id,
+            now,
+            f"taken over from the pilot {plan.pilot}: {counted(taken, 'answer')}, which its own run paid for",
         )
 
     def _check(self, plan: Plan, today: date, cap: Nanos | None, *, fresh: bool) -> None:

@@ -372,22 +372,23 @@ class Draft:
 
     def _lines(self, lane: Lane) -> tuple[Line, ...]:
         """Write the lines: ways that differ only in what they might have done are one."""
-        merged: dict[tuple[str, str, str], tuple[_Sum, Lane]] = {}
+        merged: dict[tuple[str, str, str], dict[int, _Sum]] = {}
         for way, total in self.sums.items():
-            route = _taken(way, lane)
-            into, _ = merged.setdefault((route.value, way.provider, way.model), (_Sum(), route))
-            into.merge(total)
+            waves = merged.setdefault((_taken(way, lane).value, way.provider, way.model), {})
+            waves.setdefault(way.wave, _Sum()).merge(total)
         lines = [
-            self._line(route, provider, model, total)
-            for (_, provider, model), (total, route) in sorted(merged.items(), key=lambda item: item[0])
+            self._line(Lane(route), provider, model, waves)
+            for (route, provider, model), waves in sorted(merged.items())
         ]
         return (*lines, *(_bought_line(*way, count) for way, count in sorted(self.reused.items())))
 
-    def _line(self, route: Lane, provider: str, model: str, total: _Sum) -> Line:
-        parts = 0
-        if route is Lane.BATCH and total.requests:
-            requests_max, bytes_max = self.batch_limits[provider]
-            parts = max(-(-total.requests // requests_max), -(-total.wire_bytes // bytes_max), 1)
+    def _line(self, route: Lane, provider: str, model: str, waves: Mapping[int, _Sum]) -> Line:
+        total, parts = _Sum(), 0
+        for wave in waves.values():
+            total.merge(wave)
+            if route is Lane.BATCH and wave.requests:
+                requests_max, bytes_max = self.batch_limits[provider]
+                parts += max(-(-wave.requests // requests_max), -(-wave.wire_bytes // bytes_max), 1)
         floor, likely, ceiling, *_ = total.lanes[route]
         return Line(
             route=route.value,

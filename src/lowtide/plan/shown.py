@@ -20,7 +20,7 @@ class Line:
     """One line of the plan: requests of one route, provider and model.
 
     Tokens are likely counts, inclusive; money in nano-dollars. ``realtime_likely`` is what the same requests cost in real
-    time. ``parts`` is how many batches the provider's limits make of it.
+    time. ``parts`` is how many batches the provider's limits make of it at least, each wave by itself.
     """
 
     route: str

@@ -196,9 +196,7 @@ def _by_size(case: _Case, requests: int, headroom: Nanos | None) -> Choice:
         return case.choice(wanted, f"In real time: fewer than {rules.realtime_below} requests and no deadline")
     if wanted is not Route.BATCH:
         return case.choice(wanted, f"{_NAMES[wanted]}: the cheapest lane that is sold, and no deadline")
-    parts = batch_count(case.waves[0].requests, rules)
-    number = "One batch" if parts == 1 else f"{parts} batches"
-    return case.choice(wanted, f"{number}: the cheapest lane, and no deadline")
+    return case.choice(wanted, "In batches: the cheapest lane, and no deadline")
 
 
 def _by_deadline(case: _Case, headroom: Nanos | None) -> Choice:

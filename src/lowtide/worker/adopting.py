@@ -11,6 +11,7 @@ from lowtide.catalog import Lane
 from lowtide.errors import TransportFailed
 from lowtide.ledger import Reason
 from lowtide.providers import ApiError, ResultLine
+from lowtide.reports import counted
 from lowtide.result import Succeeded
 from lowtide.retry import wait
 from lowtide.store import Transaction, books, plans, runs, shards
@@ -59,7 +60,9 @@ async def collect_adopted(hands: Hands, run: RunRow, row: ShardRow, batch: Batch
         books.release(tx, row.hold_id, at=now)
         shards.set_shard(tx, row.shard_id, state=AttemptState.LANDED, landed_at=now)
         shards.set_batch(tx, batch.batch_id, landed_at=now)
-        runs.note(tx, run.run_id, now, f"adopted batch {batch.provider_batch_id} landed: {len(known)} outcomes")
+        runs.note(
+            tx, run.run_id, now, f"adopted batch {batch.provider_batch_id} landed: {counted(len(known), 'outcome')}"
+        )
 
 
 async def never_come(hands: Hands, run: RunRow, batch: BatchRow, error: ApiError) -> bool:

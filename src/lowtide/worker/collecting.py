@@ -18,6 +18,7 @@ from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
 from lowtide.packing import ordinal_of
 from lowtide.providers import ApiError, ResultLine
+from lowtide.reports import counted
 from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded
 from lowtide.retry import again, wait
 from lowtide.store import Transaction, books, runs, shards
@@ -225,7 +226,9 @@ def _mark_landed(hands: Hands, tx: Transaction, this: _Collection, now: datetime
         runs.note(tx, this.run.run_id, now, f"{this.twice} rows came twice and count once", level="warning")
     if this.strange:
         runs.note(tx, this.run.run_id, now, f"{this.strange} rows carry ids that are not ours", level="alarm")
-    runs.note(tx, this.run.run_id, now, f"shard {this.shard.shard_id} landed: {this.shard.requests} outcomes")
+    runs.note(
+        tx, this.run.run_id, now, f"shard {this.shard.shard_id} landed: {counted(this.shard.requests, 'outcome')}"
+    )
 
 
 async def _cut(hands: Hands, this: _Collection, error: TransportFailed) -> None:
@@ -378,7 +381,7 @@ def _send_less(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, proble
     elif not others:
         shards.set_lot(tx, row.plan_id, row.lot, requests_max=max(1, row.requests // 2))
     runs.say_full(tx, hands.door, now + (FULL_WAIT if others else hands.retry_rules.poll_min))
-    text = f"{hands.codec.provider}'s queue had no room for {row.requests} requests: {problem.message}"
+    text = f"{hands.codec.provider}'s queue had no room for {counted(row.requests, 'request')}: {problem.message}"
     runs.note(tx, run.run_id, now, text, level="warning")
 
 

@@ -28,6 +28,7 @@ from lowtide.packing import (
     unpack_members,
 )
 from lowtide.providers import ApiError
+from lowtide.reports import counted
 from lowtide.result import Retry
 from lowtide.retry import believed_lost
 from lowtide.store import Transaction, books, runs, shards
@@ -75,7 +76,7 @@ async def pack_shard(hands: Hands, run: RunRow, command: PackShard) -> None:
                 role=Role.OURS,
                 state=BatchState.PLANNED,
             )
-            runs.note(tx, run.run_id, now, f"shard {shard_id}: reserved for {len(packed.members)} requests")
+            runs.note(tx, run.run_id, now, f"shard {shard_id}: reserved for {counted(len(packed.members), 'request')}")
         if packed.fresh_through is not None:
             runs.set_packed(tx, run.plan_id, lot.lot, packed.fresh_through)
     points.reached("pack.after_commit")
@@ -342,7 +343,7 @@ async def confirm(hands: Hands, run: RunRow, batch_id: BatchId, found: BatchView
         runs.free_door(tx, hands.door, batch_id)
         runs.welcome_back(tx, hands.door)
         how = "accepted" if verified else "found again"
-        runs.note(tx, run.run_id, now, f"batch {found.provider_batch_id} {how}: {batch.total} requests")
+        runs.note(tx, run.run_id, now, f"batch {found.provider_batch_id} {how}: {counted(batch.total, 'request')}")
 
 
 async def _no_reply(hands: Hands, run: RunRow, command: Submit, error: TransportFailed) -> None:

@@ -7,6 +7,7 @@ from lowtide.catalog import Lane
 from lowtide.errors import PriceUnknown
 from lowtide.ledger import Reason
 from lowtide.money import ZERO, Nanos
+from lowtide.reports import counted
 from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded, outcome_name
 from lowtide.store import Transaction, books
 from lowtide.store.runs import RunRow
@@ -96,4 +97,4 @@ def hold_unpriced(
         shard_id=row.shard_id,
         at=now,
     )
-    pause(tx, run, f"{len(ceilings)} answers have no known price: lowtide status {run.run_id} says which")
+    pause(tx, run, f"{counted(len(ceilings), 'answer')} without a known price: lowtide status {run.run_id} says which")

@@ -17,6 +17,7 @@ from lowtide.catalog import Lane
 from lowtide.dispatch import MakeWave, PlanId
 from lowtide.errors import NotFound, Problem
 from lowtide.providers import Codec, kept_answer
+from lowtide.reports import counted
 from lowtide.request import Request, RequestKey
 from lowtide.routing import Route
 from lowtide.spool import Scales, Spooled, Weighed, seal, spool
@@ -201,5 +202,5 @@ async def make_wave(hands: Hands, run: RunRow, command: MakeWave) -> None:
         plans.set_requests_max(tx, run.plan_id, batch_requests_max(whole, hands.route_rules))
         runs.set_wave(tx, run.run_id, command.wave)
         count = made.next_seq - made.first_seq
-        runs.note(tx, run.run_id, now, f"wave {command.wave + 1} made: {count} requests")
+        runs.note(tx, run.run_id, now, f"wave {command.wave + 1} made: {counted(count, 'request')}")
     points.reached("wave.after_seal")
