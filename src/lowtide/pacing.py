@@ -103,6 +103,7 @@ class Pacer:
         self._limits: dict[Measure, _Limit] = {}
         self._calls: dict[Weight, deque[_Call]] = {}
         self._input, self._output = _Ratio(), _Ratio()
+        self._written = rules.output_counted is OutputCounted.WRITTEN
         self._window = rules.in_flight_max if rules.limits else min(rules.in_flight_start, rules.in_flight_max)
         self._window_goal = rules.in_flight_max  # up to here it widens quickly
         self._window_credit = 0  # quarters of a call
@@ -187,7 +188,7 @@ class Pacer:
     # What a call counts.
 
     def _amount(self, measure: Measure, weight: Weight) -> int:
-        written = self.rules.output_counted is OutputCounted.WRITTEN
+        written = self._written
         match measure:
             case Measure.REQUESTS:
                 return 1
@@ -201,7 +202,7 @@ class Pacer:
                 return max(weight.input_tokens, weight.output_tokens)
 
     def _counted(self, measure: Measure, weight: Weight, usage: Usage | None, part: "_Part") -> int:
-        written = self.rules.output_counted is OutputCounted.WRITTEN
+        written = self._written
         match measure:
             case Measure.INPUT_TOKENS if usage is not None:
                 return self._input_counted(usage)
@@ -264,7 +265,7 @@ class Pacer:
         """Follow a limit that nobody had named before. Calls in flight are taken as not yet counted in what remains."""
         limit = self._limits[seen.measure] = self._new_limit(seen.measure, number, at)
         if seen.remaining is not None:
-            limit.level = seen.remaining * MINUTE
+            limit.level = min(seen.remaining, limit.capacity) * MINUTE
         for weight, calls in self._calls.items():
             for call in calls:
                 call.parts[seen.measure] = limit.start(self._amount(seen.measure, weight))
@@ -355,16 +356,12 @@ class _Call:
 class _Ratio:
     """How estimates have erred: what was counted for one estimated token, and how much single calls stray from that."""
 
-    __slots__ = ("counted", "estimated", "squares", "strayed")
+    __slots__ = ("counted", "error", "estimated", "squares", "strayed")
 
     def __init__(self) -> None:
         self.counted = self.estimated = self.squares = 1.0
         self.strayed = 0.1
-
-    @property
-    def error(self) -> float:
-        """The error of one call (root of the mean square), as a share of what it will likely count."""
-        return sqrt(self.strayed / self.squares)
+        self.error = sqrt(self.strayed)  # of one call (root of the mean square), as a share of what it will likely count
 
     def apply(self, estimate: int) -> int:
         """Give what such an estimate will likely count."""
@@ -379,6 +376,7 @@ class _Ratio:
         self.estimated = self.estimated * RATIO_MEMORY + estimate
         self.squares = self.squares * RATIO_MEMORY + likely * likely
         self.strayed = self.strayed * RATIO_MEMORY + (counted - likely) ** 2
+        self.error = sqrt(self.strayed / self.squares)
 
 
 class _Limit:
@@ -413,6 +411,7 @@ class _Limit:
         self.burst_full = max(1, min(limit * rules.burst_seconds // 60, self.capacity // 2))
         self.burst = max(1, self.burst_full // shortened)
         self.level = min(self.level, self.capacity * MINUTE)
+        self.pace = min(self.pace, self.burst * MINUTE)
         self.drain = min(self.drain, limit * DRAIN_PERCENT_MAX // 100)
 
     def measure(self, remaining: int, refilled_in: int, rules: PacingRules) -> None:
@@ -429,6 +428,8 @@ class _Limit:
 
     def flow(self, at: int) -> None:
         """Refill up to this instant. A clock that was set back starts anew from there."""
+        if at == self.at and not self.drain:
+            return  # calls start and end many at a time
         if at < self.at:
             self.at = at
             self.quiet_at = min(self.quiet_at, at + DRAIN_QUIET_SECONDS * SECOND)

@@ -452,20 +452,23 @@ def _bare_refusal(status: int, code: str) -> Refusal:
 # ---------------------------------------------------------------- rate limits
 
 # platform.claude.com/docs/en/api/rate-limits, checked 2026-11-21. ``tokens-*`` repeats the tightest of the other two.
-RATE_HEADERS: Final = {
-    Measure.REQUESTS: "anthropic-ratelimit-requests",
-    Measure.INPUT_TOKENS: "anthropic-ratelimit-input-tokens",
-    Measure.OUTPUT_TOKENS: "anthropic-ratelimit-output-tokens",
-}
+RATE_HEADERS: Final = tuple(
+    (measure, f"anthropic-ratelimit-{name}-limit", f"anthropic-ratelimit-{name}-remaining", f"anthropic-ratelimit-{name}-reset")
+    for measure, name in (
+        (Measure.REQUESTS, "requests"),
+        (Measure.INPUT_TOKENS, "input-tokens"),
+        (Measure.OUTPUT_TOKENS, "output-tokens"),
+    )
+)
 
 
 def read_rates(headers: Mapping[str, str]) -> tuple[Seen, ...]:
     """Read the rate limits that a reply tells; a measure that it does not tell is left out."""
     found: list[Seen] = []
-    for measure, name in RATE_HEADERS.items():
-        limit, remaining = whole_number(headers.get(f"{name}-limit")), whole_number(headers.get(f"{name}-remaining"))
+    for measure, limit_name, remaining_name, reset_name in RATE_HEADERS:
+        limit, remaining = whole_number(headers.get(limit_name)), whole_number(headers.get(remaining_name))
         if limit is not None or remaining is not None:
-            reset_at = _instant(headers.get(f"{name}-reset", ""))
+            reset_at = _instant(headers.get(reset_name, ""))
             found.append(Seen(measure=measure, limit=limit, remaining=remaining, reset_at=reset_at))
     return tuple(found)
 
