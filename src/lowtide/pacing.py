@@ -110,6 +110,7 @@ class Pacer:
         self._latency = 0  # microseconds, of a typical call
         self._failures = 0  # rounds in a row that were refused
         self._pause_until = 0
+        self._at = 0  # the latest instant that was told
         self._slowed_at = -1
 
     def earliest(self, weight: Weight, now: datetime) -> datetime | None:
@@ -119,7 +120,7 @@ class Pacer:
         """
         if self.in_flight >= self._window:
             return None
-        at = _micros(now)
+        at = self._present(now)
         self._meet(at)
         wait = max(0, self._pause_until - at)
         for measure, limit in self._limits.items():
@@ -130,7 +131,7 @@ class Pacer:
 
     def started(self, weight: Weight, now: datetime) -> None:
         """Note that a call starts now."""
-        at = _micros(now)
+        at = self._present(now)
         self._meet(at)
         call = _Call(at)
         for measure, limit in self._limits.items():
@@ -141,7 +142,7 @@ class Pacer:
 
     def finished(self, weight: Weight, usage: Usage | None, seen: Sequence[Seen], now: datetime) -> None:
         """Note that a call has ended, what it used (``None``: unknown, it counts as estimated) and what its headers said."""
-        at = _micros(now)
+        at = self._present(now)
         call = self._take(weight)
         self._latency += (max(0, at - call.at) - self._latency) // LATENCY_MEMORY
         for measure, limit in self._limits.items():
@@ -166,7 +167,7 @@ class Pacer:
 
         ``chance`` in [0, 1) spreads the next tries of many programs. A ``retry_after_seconds`` is obeyed at any length.
         """
-        at = _micros(now)
+        at = self._present(now)
         call = self._take(weight)
         for measure, limit in self._limits.items():
             limit.flow(at)
@@ -184,6 +185,16 @@ class Pacer:
             return
         self._empty(weight, retry_after_seconds, {one.measure: one for one in seen if one.remaining is not None})
         self._pause(at + round(retry_after_seconds * SECOND * (1 + chance / 20)))
+
+    def _present(self, now: datetime) -> int:
+        """Read the instant; where the clock was set back by minutes, what is waited for moves with it."""
+        at = _micros(now)
+        if at < self._at - SET_BACK:
+            self._pause_until -= self._at - at
+            self._slowed_at -= self._at - at
+            self._at = at
+        self._at = max(self._at, at)
+        return at
 
     # What a call counts.
 
@@ -324,6 +335,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DRAIN_SECONDS: Final = 5  # over which news are gathered before they change the learned use of others
 DRAIN_QUIET_SECONDS: Final = 10  # without headers, after which the learned use of others is halved again and again
 DRAIN_TRIED: Final = 16  # that part of a limit is given back to us after each time that brought no news
+SET_BACK: Final = 5 * MINUTE  # at least, of a clock: less is late, and costs no more than that
 FULL_SECONDS: Final = 3  # what may be missing in a bucket that we take for full
 DRAIN_PERCENT_MAX: Final = 90  # of a limit; the rest finds out when they stop
 LATENCY_MEMORY: Final = 16  # calls
@@ -361,7 +373,9 @@ class _Ratio:
     def __init__(self) -> None:
         self.counted = self.estimated = self.squares = 1.0
         self.strayed = 0.1
-        self.error = sqrt(self.strayed)  # of one call (root of the mean square), as a share of what it will likely count
+        self.error = sqrt(
+            self.strayed
+        )  # of one call (root of the mean square), as a share of what it will likely count
 
     def apply(self, estimate: int) -> int:
         """Give what such an estimate will likely count."""
