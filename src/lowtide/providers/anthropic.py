@@ -22,7 +22,17 @@ from lowtide.pacing import Measure, Seen
 from lowtide.providers import ApiError, BatchLimits, BatchPage, BodyFacts, CallParts, Codec, Queued, ResultLine
 from lowtide.providers.anthropic_bodies import countable, encode_body, read_body
 from lowtide.providers.headers import http_date, retry_after, whole_number
-from lowtide.providers.replies import DOUBT, FINAL, MESSAGE_LENGTH_MAX, UNREADABLE, attempt, name_of, shown, unreadable
+from lowtide.providers.replies import (
+    DOUBT,
+    FINAL,
+    MESSAGE_LENGTH_MAX,
+    UNREADABLE,
+    Count,
+    attempt,
+    name_of,
+    shown,
+    unreadable,
+)
 from lowtide.request import Endpoint, Neutral
 from lowtide.result import Canceled, Errored, Expired, Outcome, Refusal, Succeeded, refusal
 from lowtide.usage import Usage
@@ -219,8 +229,6 @@ class AnthropicCodec:
 
 
 # ---------------------------------------------------------------- answers
-
-Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _CacheCreation(msgspec.Struct, gc=False):
@@ -453,7 +461,12 @@ def _bare_refusal(status: int, code: str) -> Refusal:
 
 # platform.claude.com/docs/en/api/rate-limits, checked 2026-11-21. ``tokens-*`` repeats the tightest of the other two.
 RATE_HEADERS: Final = tuple(
-    (measure, f"anthropic-ratelimit-{name}-limit", f"anthropic-ratelimit-{name}-remaining", f"anthropic-ratelimit-{name}-reset")
+    (
+        measure,
+        f"anthropic-ratelimit-{name}-limit",
+        f"anthropic-ratelimit-{name}-remaining",
+        f"anthropic-ratelimit-{name}-reset",
+    )
     for measure, name in (
         (Measure.REQUESTS, "requests"),
         (Measure.INPUT_TOKENS, "input-tokens"),
