@@ -189,6 +189,9 @@ async def _wait(this: _Flown, put_off: datetime | None, now: datetime) -> None:
     await this.hands.clock.wait_for(came, until)
     came.clear()
     await asyncio.sleep(0)  # whatever came at the same moment is settled with it
+    for task in this.flight.calls.values():
+        if task.done():
+            task.result()  # raises: a call whose reply came, or was lost, is no longer among them
 
 
 # starting
@@ -287,9 +290,10 @@ def _send(this: _Flown, ticket: Ticket, parts: CallParts) -> None:
             reply: HttpReply | TransportFailed = await hands.ask(parts)
         except TransportFailed as error:
             reply = error
+        finally:
+            came.set()  # also where it broke, so that the flight ends with it
         flight.calls.pop(ticket, None)
         done.append((ticket, reply))
-        came.set()
 
     flight.calls[ticket] = asyncio.create_task(one())
 
