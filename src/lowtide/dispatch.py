@@ -196,7 +196,7 @@ class DispatchRules:
 
     queued_requests_max: int
     shard_requests_max: int
-    block_requests: int = 250
+    block_requests: int = 500
     overdue_after: timedelta = timedelta(hours=2)  # the provider's clock and ours may differ
     refusals_max: int = 3
     look_again: timedelta = timedelta(seconds=5)

@@ -103,12 +103,14 @@ class Pacer:
         self._limits: dict[Measure, _Limit] = {}
         self._calls: dict[Weight, deque[_Call]] = {}
         self._input, self._output = _Ratio(), _Ratio()
+        self._written = rules.output_counted is OutputCounted.WRITTEN
         self._window = rules.in_flight_max if rules.limits else min(rules.in_flight_start, rules.in_flight_max)
         self._window_goal = rules.in_flight_max  # up to here it widens quickly
         self._window_credit = 0  # quarters of a call
         self._latency = 0  # microseconds, of a typical call
         self._failures = 0  # rounds in a row that were refused
         self._pause_until = 0
+        self._at = 0  # the latest instant that was told
         self._slowed_at = -1
 
     def earliest(self, weight: Weight, now: datetime) -> datetime | None:
@@ -118,7 +120,7 @@ class Pacer:
         """
         if self.in_flight >= self._window:
             return None
-        at = _micros(now)
+        at = self._present(now)
         self._meet(at)
         wait = max(0, self._pause_until - at)
         for measure, limit in self._limits.items():
@@ -129,7 +131,7 @@ class Pacer:
 
     def started(self, weight: Weight, now: datetime) -> None:
         """Note that a call starts now."""
-        at = _micros(now)
+        at = self._present(now)
         self._meet(at)
         call = _Call(at)
         for measure, limit in self._limits.items():
@@ -140,7 +142,7 @@ class Pacer:
 
     def finished(self, weight: Weight, usage: Usage | None, seen: Sequence[Seen], now: datetime) -> None:
         """Note that a call has ended, what it used (``None``: unknown, it counts as estimated) and what its headers said."""
-        at = _micros(now)
+        at = self._present(now)
         call = self._take(weight)
         self._latency += (max(0, at - call.at) - self._latency) // LATENCY_MEMORY
         for measure, limit in self._limits.items():
@@ -165,7 +167,7 @@ class Pacer:
 
         ``chance`` in [0, 1) spreads the next tries of many programs. A ``retry_after_seconds`` is obeyed at any length.
         """
-        at = _micros(now)
+        at = self._present(now)
         call = self._take(weight)
         for measure, limit in self._limits.items():
             limit.flow(at)
@@ -184,10 +186,20 @@ class Pacer:
         self._empty(weight, retry_after_seconds, {one.measure: one for one in seen if one.remaining is not None})
         self._pause(at + round(retry_after_seconds * SECOND * (1 + chance / 20)))
 
+    def _present(self, now: datetime) -> int:
+        """Read the instant; where the clock was set back by minutes, what is waited for moves with it."""
+        at = _micros(now)
+        if at < self._at - SET_BACK:
+            self._pause_until -= self._at - at
+            self._slowed_at -= self._at - at
+            self._at = at
+        self._at = max(self._at, at)
+        return at
+
     # What a call counts.
 
     def _amount(self, measure: Measure, weight: Weight) -> int:
-        written = self.rules.output_counted is OutputCounted.WRITTEN
+        written = self._written
         match measure:
             case Measure.REQUESTS:
                 return 1
@@ -201,7 +213,7 @@ class Pacer:
                 return max(weight.input_tokens, weight.output_tokens)
 
     def _counted(self, measure: Measure, weight: Weight, usage: Usage | None, part: "_Part") -> int:
-        written = self.rules.output_counted is OutputCounted.WRITTEN
+        written = self._written
         match measure:
             case Measure.INPUT_TOKENS if usage is not None:
                 return self._input_counted(usage)
@@ -264,7 +276,7 @@ class Pacer:
         """Follow a limit that nobody had named before. Calls in flight are taken as not yet counted in what remains."""
         limit = self._limits[seen.measure] = self._new_limit(seen.measure, number, at)
         if seen.remaining is not None:
-            limit.level = seen.remaining * MINUTE
+            limit.level = min(seen.remaining, limit.capacity) * MINUTE
         for weight, calls in self._calls.items():
             for call in calls:
                 call.parts[seen.measure] = limit.start(self._amount(seen.measure, weight))
@@ -323,6 +335,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DRAIN_SECONDS: Final = 5  # over which news are gathered before they change the learned use of others
 DRAIN_QUIET_SECONDS: Final = 10  # without headers, after which the learned use of others is halved again and again
 DRAIN_TRIED: Final = 16  # that part of a limit is given back to us after each time that brought no news
+SET_BACK: Final = 5 * MINUTE  # at least, of a clock: less is late, and costs no more than that
 FULL_SECONDS: Final = 3  # what may be missing in a bucket that we take for full
 DRAIN_PERCENT_MAX: Final = 90  # of a limit; the rest finds out when they stop
 LATENCY_MEMORY: Final = 16  # calls
@@ -355,16 +368,14 @@ class _Call:
 class _Ratio:
     """How estimates have erred: what was counted for one estimated token, and how much single calls stray from that."""
 
-    __slots__ = ("counted", "estimated", "squares", "strayed")
+    __slots__ = ("counted", "error", "estimated", "squares", "strayed")
 
     def __init__(self) -> None:
         self.counted = self.estimated = self.squares = 1.0
         self.strayed = 0.1
-
-    @property
-    def error(self) -> float:
-        """The error of one call (root of the mean square), as a share of what it will likely count."""
-        return sqrt(self.strayed / self.squares)
+        self.error = sqrt(
+            self.strayed
+        )  # of one call (root of the mean square), as a share of what it will likely count
 
     def apply(self, estimate: int) -> int:
         """Give what such an estimate will likely count."""
@@ -379,6 +390,7 @@ class _Ratio:
         self.estimated = self.estimated * RATIO_MEMORY + estimate
         self.squares = self.squares * RATIO_MEMORY + likely * likely
         self.strayed = self.strayed * RATIO_MEMORY + (counted - likely) ** 2
+        self.error = sqrt(self.strayed / self.squares)
 
 
 class _Limit:
@@ -413,6 +425,7 @@ class _Limit:
         self.burst_full = max(1, min(limit * rules.burst_seconds // 60, self.capacity // 2))
         self.burst = max(1, self.burst_full // shortened)
         self.level = min(self.level, self.capacity * MINUTE)
+        self.pace = min(self.pace, self.burst * MINUTE)
         self.drain = min(self.drain, limit * DRAIN_PERCENT_MAX // 100)
 
     def measure(self, remaining: int, refilled_in: int, rules: PacingRules) -> None:
@@ -429,6 +442,8 @@ class _Limit:
 
     def flow(self, at: int) -> None:
         """Refill up to this instant. A clock that was set back starts anew from there."""
+        if at == self.at and not self.drain:
+            return  # calls start and end many at a time
         if at < self.at:
             self.at = at
             self.quiet_at = min(self.quiet_at, at + DRAIN_QUIET_SECONDS * SECOND)

@@ -313,6 +313,8 @@ def read_secret(reference: str, environment: Mapping[str, str], *, what: str, el
             raise CredentialMissing(f"the keyring does not answer: {error}", hint=hint) from error
     if not secret:
         raise CredentialMissing(f"no {what}: {reference} is empty or not set", hint=hint)
+    if not (secret.isascii() and secret.isprintable()):
+        raise CredentialMissing(f"{reference} holds more than a key: several lines, or letters no key has", hint=hint)
     return secret
 
 

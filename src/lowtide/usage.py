@@ -6,9 +6,6 @@ that report disjoint counts (Anthropic) are brought to this form in their codec 
 
 from dataclasses import dataclass
 
-COUNT_MAX = 2**40
-"""Most tokens of one kind that a reply may claim: a million times a context window, and in dollars still a 64-bit integer."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:

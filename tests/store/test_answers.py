@@ -7,11 +7,11 @@ from typing import Any
 from world import MODEL, NOW, PAYEE, PAYER, PLAN, RUN, SECOND, SHARD, add_batch, add_run, add_shard, land, landed
 
 from lowtide.batch import BatchState
-from lowtide.dispatch import Role
+from lowtide.dispatch import Role, RunState
 from lowtide.ledger import Reason
 from lowtide.money import Nanos
 from lowtide.routing import TurnaroundSeen
-from lowtide.store import Store, answers, books, history, shards
+from lowtide.store import Store, answers, books, history, runs, shards
 from lowtide.store.answers import FailureCount, StateCount
 from lowtide.store.schema import LOTS, REQUESTS
 from lowtide.usage import Usage
@@ -169,6 +169,29 @@ def test_failures_are_counted_by_reason_commonest_first(store: Store) -> None:
             FailureCount(state="failed", outcome="errored", code="invalid_request_error", requests=3, example="y"),
             FailureCount(state="failed", outcome="errored", code="api_error", requests=1, example="b"),
         ]
+
+
+def test_what_a_provider_said_is_kept_without_nul_and_not_longer_than_its_limit(store: Store) -> None:
+    """PostgreSQL refuses NUL: one such word ended the process, and all that was settled with it was lost."""
+    add_run(store, 2)
+    add_shard(store, [0, 1])
+    failed = ERRORED | {"state": "failed"}
+    land(store, [landed(0, **failed, code="odd\0" * 100, message="said\0" + "o" * 5000), landed(1, code="end\0")])
+    with store.read() as tx:
+        (failure,) = answers.failures(tx, PLAN)
+    assert (failure.code, failure.example) == (
+        "odd\N{REPLACEMENT CHARACTER}" * 25,
+        "said\N{REPLACEMENT CHARACTER}" + "o" * 995,
+    )
+    with store.write() as tx:
+        runs.note(tx, RUN, NOW, "it said\0" + "o" * 5000)
+        runs.set_state(tx, RUN, RunState.PAUSED, reason="it refuses\0" + "o" * 5000)
+    with store.read() as tx:
+        ((_, _, _, text),) = runs.events_after(tx, RUN, 0)
+        run = runs.find_run(tx, RUN)
+    assert run is not None
+    assert text == "it said\N{REPLACEMENT CHARACTER}" + "o" * 1992
+    assert run.reason == "it refuses\N{REPLACEMENT CHARACTER}" + "o" * 1989
 
 
 def test_answers_are_counted_by_stop_reason(store: Store) -> None:

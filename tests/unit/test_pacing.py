@@ -665,6 +665,21 @@ def test_a_refused_call_is_given_back_unless_it_counts(counts: bool, left: int) 
 # ---------------------------------------------------------------- clocks
 
 
+def test_a_pause_does_not_grow_with_a_clock_that_was_set_back() -> None:
+    """A refusal asked for half a minute, the clock was put right by a day, and nothing started for a day."""
+    subject = pacer(requests=600)
+    at = subject.earliest(CALL, NOW)
+    assert at is not None
+    subject.started(CALL, at)
+    subject.refused(CALL, 30, at, 0.0)
+    before = at - timedelta(days=1)
+    assert 29 < waits(subject, before) < 36
+    assert waits(subject, before + seconds(40)) == 0
+    burst(subject, before + seconds(40), most=1)
+    subject.refused(CALL, None, before + seconds(41), 0.0)
+    assert 0 < waits(subject, before + seconds(41)) < 25, "and a refusal after it slows us as before"
+
+
 def test_a_clock_that_was_set_back_does_not_stop_us() -> None:
     subject = pacer(requests=600)
     idle(subject, NOW, remaining=599)

@@ -424,6 +424,19 @@ def test_a_key_is_read_from_a_file_that_others_cannot_read(
         key(settings, {})
 
 
+@pytest.mark.parametrize("text", ["sk-new\nsk-old", "sk-new\tmine", "\N{LEFT DOUBLE QUOTATION MARK}sk-new"])
+def test_a_file_with_more_than_a_key_is_refused(
+    environment: dict[str, str], project: Path, tmp_path: Path, text: str
+) -> None:
+    """No header may have it: the client refused each call, and nobody was told."""
+    path = tmp_path / "key"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    with pytest.raises(CredentialMissing, match="holds more than a key") as refused:
+        key(make(environment, project, api_key=f"file:{path}"), {})
+    assert "sk-" not in refused.value.message
+
+
 class FakeKeyring(ModuleType):
     """What is used of the keyring: one call, one error."""
 

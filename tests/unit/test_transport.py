@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from lowtide.errors import TransportFailed
-from lowtide.transport import HttpTransport, Upload, is_loopback
+from lowtide.transport import HttpTransport, Upload, http, is_loopback
 from lowtide.wire import HttpCall, HttpReply
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -205,6 +205,35 @@ def test_a_kept_connection_that_went_stale_is_not_used_to_send_twice() -> None:
 
     talk(server, ask)
     assert len(server.heads) == 2
+
+
+def test_a_reply_that_never_ends_is_cut_at_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fill the memory otherwise; what it was may have been bought."""
+    monkeypatch.setattr(http, "REPLY_BYTES_MAX", 1 << 20)
+
+    async def on_and_on(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+
+    failed = fails(Server(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", more=on_and_on), POST)
+    assert failed.sent
+    assert "larger than 1 MB" in failed.message
+
+
+def test_a_reply_that_trickles_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then kept every limit between two pieces; a call is bounded as a whole."""
+    monkeypatch.setattr(http, "READ_SECONDS", 0.2)
+
+    async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
+    slow = HttpCall(method="POST", path="/v1/messages", body=b"hello", timeout_seconds=0)
+    assert fails(Server(head, more=trickle), slow).sent
 
 
 # streamed bodies

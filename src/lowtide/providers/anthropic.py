@@ -22,10 +22,20 @@ from lowtide.pacing import Measure, Seen
 from lowtide.providers import ApiError, BatchLimits, BatchPage, BodyFacts, CallParts, Codec, Queued, ResultLine
 from lowtide.providers.anthropic_bodies import countable, encode_body, read_body
 from lowtide.providers.headers import http_date, retry_after, whole_number
-from lowtide.providers.replies import DOUBT, FINAL, MESSAGE_LENGTH_MAX, UNREADABLE, attempt, name_of, shown, unreadable
+from lowtide.providers.replies import (
+    DOUBT,
+    FINAL,
+    MESSAGE_LENGTH_MAX,
+    UNREADABLE,
+    Count,
+    attempt,
+    name_of,
+    shown,
+    unreadable,
+)
 from lowtide.request import Endpoint, Neutral
 from lowtide.result import Canceled, Errored, Expired, Outcome, Refusal, Succeeded, refusal
-from lowtide.usage import COUNT_MAX, Usage
+from lowtide.usage import Usage
 
 # The oldest version still takes every body the newest takes, and sampling parameters besides (checked 2026-11-21).
 API_VERSION: Final = "2023-06-01"
@@ -219,8 +229,6 @@ class AnthropicCodec:
 
 
 # ---------------------------------------------------------------- answers
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]  # beyond it a reply is unreadable: it cannot be booked
 
 
 class _CacheCreation(msgspec.Struct, gc=False):
@@ -452,20 +460,28 @@ def _bare_refusal(status: int, code: str) -> Refusal:
 # ---------------------------------------------------------------- rate limits
 
 # platform.claude.com/docs/en/api/rate-limits, checked 2026-11-21. ``tokens-*`` repeats the tightest of the other two.
-RATE_HEADERS: Final = {
-    Measure.REQUESTS: "anthropic-ratelimit-requests",
-    Measure.INPUT_TOKENS: "anthropic-ratelimit-input-tokens",
-    Measure.OUTPUT_TOKENS: "anthropic-ratelimit-output-tokens",
-}
+RATE_HEADERS: Final = tuple(
+    (
+        measure,
+        f"anthropic-ratelimit-{name}-limit",
+        f"anthropic-ratelimit-{name}-remaining",
+        f"anthropic-ratelimit-{name}-reset",
+    )
+    for measure, name in (
+        (Measure.REQUESTS, "requests"),
+        (Measure.INPUT_TOKENS, "input-tokens"),
+        (Measure.OUTPUT_TOKENS, "output-tokens"),
+    )
+)
 
 
 def read_rates(headers: Mapping[str, str]) -> tuple[Seen, ...]:
     """Read the rate limits that a reply tells; a measure that it does not tell is left out."""
     found: list[Seen] = []
-    for measure, name in RATE_HEADERS.items():
-        limit, remaining = whole_number(headers.get(f"{name}-limit")), whole_number(headers.get(f"{name}-remaining"))
+    for measure, limit_name, remaining_name, reset_name in RATE_HEADERS:
+        limit, remaining = whole_number(headers.get(limit_name)), whole_number(headers.get(remaining_name))
         if limit is not None or remaining is not None:
-            reset_at = _instant(headers.get(f"{name}-reset", ""))
+            reset_at = _instant(headers.get(reset_name, ""))
             found.append(Seen(measure=measure, limit=limit, remaining=remaining, reset_at=reset_at))
     return tuple(found)
 

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Final
 
 YEAR_MAX: Final = 9000  # a duration can be added to any date before
+DIGITS_MAX: Final = 15
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None) -> int | None:
@@ -35,5 +36,5 @@ def http_date(text: str) -> datetime | None:
 
 
 def whole_number(text: str | None) -> int | None:
-    """Read a whole number of at most 15 digits; ``None`` for anything else."""
-    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,15}", text) else None
+    """Read a whole number of at most ``DIGITS_MAX`` digits; ``None`` for anything else."""
+    return int(text) if text is not None and len(text) <= DIGITS_MAX and text.isascii() and text.isdigit() else None

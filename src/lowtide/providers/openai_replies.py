@@ -7,20 +7,17 @@ Sources: openai SDK 3.54.0, the published OpenAPI document of 2026-08-21 and rec
 """
 
 import re
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from lowtide.providers import Queued, ResultLine
 from lowtide.providers.openai_errors import complaint_of, read_complaint
-from lowtide.providers.replies import UNREADABLE, name_of
+from lowtide.providers.replies import UNREADABLE, Count, name_of
 from lowtide.result import REFUSALS, Canceled, Errored, Expired, Outcome, Retry, Succeeded
-from lowtide.usage import COUNT_MAX, Usage
+from lowtide.usage import Usage
 
 LINE_HEAD: Final = re.compile(rb'\s*\{(?:\s*"id"\s*:\s*"[^"\\]{0,200}"\s*,)?\s*"custom_id"\s*:\s*"([^"\\]{1,512})"')
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]  # beyond it a reply is unreadable: it cannot be booked
-
 
 # ---------------------------------------------------------------- usage
 

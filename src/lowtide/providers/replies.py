@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -12,6 +12,9 @@ from lowtide.result import Billed, Refusal, Retry
 # What decoding raises for bytes of another shape; the last for JSON nested thousands of levels deep.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MESSAGE_LENGTH_MAX: Final = 300
+# Of a kind that one answer can say: what costs more than the books can hold is no answer.
+TOKENS_MAX: Final = 1_000_000_000
+Count = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)]
 FINAL: Final = Refusal(retry=Retry.NEVER, billed=Billed.NO)
 DOUBT: Final = Refusal(retry=Retry.AFTER_RECONCILE, billed=Billed.MAYBE)
 

@@ -36,6 +36,7 @@ from lowtide.store.schema import (
     RUNS,
     SHARDS,
     WAVES,
+    foreign_text,
 )
 
 
@@ -71,6 +72,7 @@ class RunRow:
 
 
 # Written out, not bound: only so can the database see that its index of these few rows serves.
+NOTE_CHARACTERS_MAX = 2000
 RETRYING = REQUESTS.c.state == literal_column("'retry'")
 # Rows beyond the last whole wave are of one that was broken off: they are not there yet.
 _SEALED = (
@@ -149,7 +151,8 @@ def set_state(
 ) -> bool:
     """Move a run to another state, with the reason; False when it is in none of ``only_from`` by now."""
     where = (RUNS.c.run_id == run_id) & RUNS.c.state.in_([*only_from])
-    moved = tx.execute(RUNS.update().where(where).values(state=state, reason=reason, ended_at=ended_at))
+    values = {"state": state, "reason": foreign_text(reason, NOTE_CHARACTERS_MAX), "ended_at": ended_at}
+    moved = tx.execute(RUNS.update().where(where).values(**values))
     return bool(moved.rowcount == 1)
 
 
@@ -431,6 +434,7 @@ def run_of_batch(tx: Transaction, batch_id: BatchId) -> str | None:
 def note(tx: Transaction, run_id: str, at: datetime, text: str, *, level: str = "info") -> None:
     """Write one line of a run's history. Levels: ``info``, ``warning``, ``alarm``."""
     assert level in ("info", "warning", "alarm")
+    text = foreign_text(text, NOTE_CHARACTERS_MAX)
     tx.execute(EVENTS.insert().values(run_id=run_id, at=at, level=level, text=text))
 
 

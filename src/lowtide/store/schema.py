@@ -61,6 +61,11 @@ def instant_text(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def foreign_text(text: str, characters_max: int) -> str:
+    """Write what somebody else said as the store keeps it: not longer than that, and without NUL, which PostgreSQL refuses."""
+    return text[:characters_max].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _one_of(column: str, *names: str) -> CheckConstraint:
     listed = ", ".join(f"'{name}'" for name in names)
     return CheckConstraint(f"{column} in ({listed})", name=f"{column}_known")

@@ -17,10 +17,23 @@ from lowtide.packing import Candidate, ShardId, ordinal_of, unpack_members
 from lowtide.request import Endpoint
 from lowtide.store import Store, Transaction
 from lowtide.store.runs import RETRYING, RunRow, retrying_count
-from lowtide.store.schema import ATTEMPTS, BATCHES, CALLS, HOLDS, KINDS, LOTS, REQUESTS, SHARDS, instant_text
+from lowtide.store.schema import (
+    ATTEMPTS,
+    BATCHES,
+    CALLS,
+    HOLDS,
+    KINDS,
+    LOTS,
+    REQUESTS,
+    SHARDS,
+    foreign_text,
+    instant_text,
+)
 from lowtide.usage import Usage
 
 PAGE = 2000
+CODE_CHARACTERS_MAX = 100
+MESSAGE_CHARACTERS_MAX = 1000
 LOTS_MAX = 16  # of those that wait, this many are told at a time
 
 
@@ -539,8 +552,8 @@ def land(
                 plan_id,
                 row.seq,
                 row.outcome,
-                row.code,
-                row.message,
+                foreign_text(row.code, CODE_CHARACTERS_MAX),
+                foreign_text(row.message, MESSAGE_CHARACTERS_MAX),
                 row.answer_at,
                 *_tokens(row.usage),
                 row.cost,

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 
 import aiohttp
 from yarl import URL
@@ -13,7 +14,7 @@ from lowtide.transport import Upload
 from lowtide.wire import HttpCall, HttpReply, HttpStream
 
 CONNECT_SECONDS = 20
-READ_SECONDS = 120  # between two pieces of a body
+READ_SECONDS = 120  # at least, for a whole reply, or between two pieces of a streamed one
 CHUNK_BYTES = 1 << 16
 REPLY_BYTES_MAX = 64 << 20
 
@@ -30,11 +31,8 @@ class Client:
         """Make the call and read the whole reply. Raises: TransportFailed."""
         sent = _Sent()
         try:
-            async with self._request(call, upload, sent) as response:
-                body = await response.content.read(REPLY_BYTES_MAX)
-                if len(body) < REPLY_BYTES_MAX:
-                    body += await response.read()
-                return HttpReply(status=response.status, headers=_lower(response), body=body)
+            async with self._request(call, upload, sent, streams=upload is not None) as response:
+                return HttpReply(status=response.status, headers=_lower(response), body=await _whole(response))
         except _FAILURES as error:
             raise _failed(call, self._base, error, sent) from error
 
@@ -43,7 +41,7 @@ class Client:
         """Make the call and read its reply piece by piece. Raises: TransportFailed, also while reading."""
         sent = _Sent()
         try:
-            async with self._request(call, None, sent) as response:
+            async with self._request(call, None, sent, streams=True) as response:
                 yield HttpStream(
                     status=response.status, headers=_lower(response), chunks=self._chunks(call, response, sent)
                 )
@@ -64,7 +62,7 @@ class Client:
             raise _failed(call, self._base, error, sent) from error
 
     def _request(
-        self, call: HttpCall, upload: Upload | None, sent: "_Sent"
+        self, call: HttpCall, upload: Upload | None, sent: "_Sent", *, streams: bool
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -72,24 +70,41 @@ class Client:
                 auto_decompress=True,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
-        headers = dict(call.headers)
+        headers = call.headers
         payload: bytes | AsyncIterator[bytes] | None = call.body
         if upload is not None:
-            headers["content-length"] = str(upload.length)
+            headers = {**headers, "content-length": str(upload.length)}
             payload = _marking(upload.chunks, sent)
         elif call.method == "POST" and call.body is None:
             payload = b""
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=max(call.timeout_seconds, READ_SECONDS)
-        )
         return self._session.request(
             call.method,
             URL(self._base + call.path, encoded=True),
             data=payload,
             headers=headers,
-            timeout=timeout,
+            timeout=_timeout(max(call.timeout_seconds, READ_SECONDS), streams=streams),
             allow_redirects=False,
         )
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """Read a whole body, up to ``REPLY_BYTES_MAX``. Raises: ClientPayloadError when it is longer."""
+    pieces: list[bytes] = []
+    length = 0
+    while piece := await response.content.readany():
+        length += len(piece)
+        if length > REPLY_BYTES_MAX:
+            raise aiohttp.ClientPayloadError(f"the reply is larger than {REPLY_BYTES_MAX >> 20} MB")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@cache
+def _timeout(seconds: int, *, streams: bool) -> aiohttp.ClientTimeout:
+    """Bound a whole exchange; where a body streams, in either direction, the time between two pieces of the reply."""
+    if streams:
+        return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds)
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
 
 
 class _Sent:

@@ -24,6 +24,7 @@ from lowtide.retry import RetryRules, wait
 from lowtide.routing import RouteRules
 from lowtide.store import Store, Transaction, runs
 from lowtide.store.runs import RunRow
+from lowtide.store.segments import SegmentWriter
 from lowtide.store.shards import Body, ShardRow
 from lowtide.transport import Transport, Upload
 from lowtide.wire import HttpCall, HttpReply
@@ -67,7 +68,8 @@ class Block:
 class Flight:
     """The real-time calls of one provider account that this process waits for: memory, and lost with it.
 
-    ``done`` are replies that came and are not settled yet, by run; ``came`` says that there are some.
+    ``done`` are replies that came and are not settled yet, by run; ``came`` says that there are some. ``segments`` are where
+    answers are written, by run.
     """
 
     calls: dict[Ticket, asyncio.Task[None]] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class Flight:
     came: defaultdict[RunId, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     blocks: dict[ShardId, Block] = field(default_factory=dict)
     pacers: dict[str, Pacer] = field(default_factory=dict)
+    segments: dict[RunId, SegmentWriter] = field(default_factory=dict)
     failures: int = 0  # in a row
     lost_in_row: int = 0
     told_at: datetime = LONG_AGO
@@ -112,6 +115,9 @@ class Flight:
         self.calls.clear()
         self.done.clear()
         self.blocks.clear()
+        for segment in self.segments.values():
+            segment.close()
+        self.segments.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,6 @@ class _Flown:
     run: RunRow
     command: Fly
     flight: Flight
-    segment: SegmentWriter | None = None
     closed: bool = False
     stop: bool = False
 
@@ -122,15 +121,20 @@ async def fly(
             if not mine:
                 await _wait(this, put_off, now)
             await _land(this)
-            if this.closed or this.stop or again() or _others_wait(this, await hands.clock.now()):
+            if this.stop or again() or _others_wait(this, await hands.clock.now()):
                 return None
     finally:
-        if this.segment is not None:
-            hands.store.seal_segment(this.segment)
+        if not _in_flight(this):  # or the next flight goes on writing to it
+            _seal(this)
 
 
 def _others_wait(this: _Flown, now: datetime) -> bool:
-    """Say whether the turn has something else to do: what is due, or more to reserve for."""
+    """Say whether the turn has something else to do: what is due, more to reserve for, or a closed block to deliver.
+
+    A closed block alone can wait where more is reserved for in a moment: a turn reads all there is to know of a run.
+    """
+    if this.closed and not this.command.more:
+        return True
     until = this.command.until
     if (until is not None and until <= now) or abs(now - this.flight.looked_at) >= LOOK_AGAIN:
         this.flight.looked_at = now
@@ -185,6 +189,9 @@ async def _wait(this: _Flown, put_off: datetime | None, now: datetime) -> None:
     await this.hands.clock.wait_for(came, until)
     came.clear()
     await asyncio.sleep(0)  # whatever came at the same moment is settled with it
+    for task in this.flight.calls.values():
+        if task.done():
+            task.result()  # raises: a call whose reply came, or was lost, is no longer among them
 
 
 # starting
@@ -283,9 +290,10 @@ def _send(this: _Flown, ticket: Ticket, parts: CallParts) -> None:
             reply: HttpReply | TransportFailed = await hands.ask(parts)
         except TransportFailed as error:
             reply = error
+        finally:
+            came.set()  # also where it broke, so that the flight ends with it
         flight.calls.pop(ticket, None)
         done.append((ticket, reply))
-        came.set()
 
     flight.calls[ticket] = asyncio.create_task(one())
 
@@ -341,8 +349,9 @@ async def _land(this: _Flown) -> None:
             continue  # it has its outcome, or is a doubt that holds what this reply cost
         group = groups.setdefault(ticket.shard_id, _Sorted(block=block))
         refused = _sort(this, group, came, now, notes) or refused
-    if this.segment is not None:
-        this.segment.sync()
+    segment = flight.segments.get(this.run.run_id)
+    if segment is not None:
+        segment.sync()
     points.reached("call.after_reply")
     with hands.store.write() as tx:
         hands.renew_in(tx, this.run, now)
@@ -356,6 +365,8 @@ async def _land(this: _Flown) -> None:
         for note, level in notes.items():
             runs.note(tx, this.run.run_id, now, note, level=level)
     points.reached("call.after_outcome")
+    if segment is not None and segment.full:  # only here: what is not synced yet would be lost with the file
+        _seal(this)
     for group in groups.values():
         _remember(this, group, now)
     if refused is not None:
@@ -507,12 +518,18 @@ def _sort_outcome(
 
 
 def _segment(this: _Flown, now: datetime) -> SegmentWriter:
-    if this.segment is not None and this.segment.full:
-        this.hands.store.seal_segment(this.segment)
-        this.segment = None
-    if this.segment is None:
-        this.segment = this.hands.store.new_segment("answers", this.hands.worker, now)
-    return this.segment
+    """Give where answers of this run are kept: one file over many flights."""
+    segments = this.flight.segments
+    found = segments.get(this.run.run_id)
+    if found is None:
+        found = segments[this.run.run_id] = this.hands.store.new_segment("answers", this.hands.worker, now)
+    return found
+
+
+def _seal(this: _Flown) -> None:
+    segment = this.flight.segments.pop(this.run.run_id, None)
+    if segment is not None:
+        this.hands.store.seal_segment(segment)
 
 
 def _may_be_bought(outcome: Outcome) -> bool:

@@ -14,8 +14,6 @@ from lowtide.store.runs import RunRow
 from lowtide.store.shards import Landed, ShardRow
 from lowtide.worker.hands import Hands, pause, payer
 
-MESSAGE_CHARACTERS_MAX = 1000
-
 
 def price_or_hold(hands: Hands, answer: Succeeded, asked_model: str, lane: Lane, day: date) -> tuple[Nanos | None, str]:
     """Price an answer as ``price`` does; ``None`` where our prices do not cover it, and the note says so.
@@ -65,7 +63,7 @@ def landed_row(
         case Succeeded():
             code, usage = outcome.stop_reason, outcome.usage
         case Errored():
-            code, message = outcome.code, outcome.message[:MESSAGE_CHARACTERS_MAX]
+            code, message = outcome.code, outcome.message
         case Canceled() | Expired():
             pass
     return Landed(

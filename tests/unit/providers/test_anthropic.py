@@ -9,8 +9,9 @@ import pytest
 from lowtide.batch import BatchEvent, BatchView, Counts
 from lowtide.providers import ApiError, BatchPage
 from lowtide.providers.anthropic import AnthropicCodec
+from lowtide.providers.replies import TOKENS_MAX
 from lowtide.result import Billed, Canceled, Errored, Expired, Outcome, Retry, Succeeded
-from lowtide.usage import COUNT_MAX, Usage
+from lowtide.usage import Usage
 
 CODEC = AnthropicCodec()
 MESSAGE: dict[str, Any] = {
@@ -138,7 +139,7 @@ def test_cache_writes_by_lifetime(counts: dict[str, object], short: int, long: i
         MESSAGE | {"usage": {"output_tokens": 5}},
         MESSAGE | {"usage": {"input_tokens": -1, "output_tokens": 5}},
         MESSAGE | {"usage": {"input_tokens": "20", "output_tokens": 5}},
-        MESSAGE | {"usage": {"input_tokens": 20, "output_tokens": COUNT_MAX + 1}},
+        MESSAGE | {"usage": {"input_tokens": 20, "output_tokens": TOKENS_MAX + 1}},
         MESSAGE | {"content": "text"},
         {"type": "error"},
         None,

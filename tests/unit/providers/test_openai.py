@@ -14,9 +14,10 @@ from lowtide.providers.openai import OpenAICodec
 from lowtide.providers.openai_errors import duration
 from lowtide.providers.openai_profiles import AZURE, COMPATIBLE, GROQ, PROFILES
 from lowtide.providers.registry import PROTOCOLS, codec_for
+from lowtide.providers.replies import TOKENS_MAX
 from lowtide.request import Endpoint
 from lowtide.result import Billed, Canceled, Errored, Outcome, Retry, Succeeded, refusal
-from lowtide.usage import COUNT_MAX, Usage
+from lowtide.usage import Usage
 
 CODEC = OpenAICodec()
 NOW = "Sat, 21 Nov 2026 10:00:00 GMT"
@@ -91,7 +92,7 @@ def test_writes_are_counted_by_their_lifetime(
 
 
 @pytest.mark.parametrize(
-    "broken", [{"input_tokens": -1}, {"input_tokens": None}, {"output_tokens": "7"}, {"output_tokens": COUNT_MAX + 1}]
+    "broken", [{"input_tokens": -1}, {"input_tokens": None}, {"output_tokens": "7"}, {"output_tokens": TOKENS_MAX + 1}]
 )
 def test_usage_that_cannot_be_read_is_never_free(broken: dict[str, object]) -> None:
     found = outcome(RESPONSE | {"usage": RESPONSE["usage"] | broken})
