@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, func, literal, select, update
+from sqlalchemy import ColumnElement, Row, func, literal, literal_column, select, update
 
 from lowtide.attempt import AttemptState, CallState
 from lowtide.batch import AT_PROVIDER, BatchState, BatchView, LineProblem
@@ -161,9 +161,7 @@ def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
     ).all()
     out = _lots_out(tx, run) if any(row.turn for row in rows) else frozenset[int]()
     goes_first: dict[tuple[str, str, str], int] = {}  # the lowest turn of which something waits or is out
-    query = select(REQUESTS.c.lot, func.count(), func.min(REQUESTS.c.seq))
-    query = query.where(REQUESTS.c.plan_id == plan_id, RETRYING).group_by(REQUESTS.c.lot)
-    retrying = {lot: (count, seq) for lot, count, seq in tx.execute(query)}
+    retrying = _retrying(tx, plan_id)
     found: list[KnownLot] = []
     for row in rows:
         count, seq = retrying.get(row.lot, (0, row.first))
@@ -188,6 +186,19 @@ def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
         if len(found) == LOTS_MAX:
             break
     return tuple(found)
+
+
+def _retrying(tx: Transaction, plan_id: str) -> dict[int, tuple[int, int]]:
+    """Give how many requests of each lot go out again, and the first of them.
+
+    Found by their numbers and grouped by what is no plain column: asked for plainly, SQLite takes the index of the lots and
+    walks through the whole plan, every turn.
+    """
+    lot = REQUESTS.c.lot + literal_column("0")
+    numbers = select(REQUESTS.c.seq).where(REQUESTS.c.plan_id == plan_id, RETRYING)
+    query = select(lot, func.count(), func.min(REQUESTS.c.seq))
+    query = query.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.seq.in_(numbers)).group_by(lot)
+    return {lot: (count, seq) for lot, count, seq in tx.execute(query)}
 
 
 def _lots_out(tx: Transaction, run: RunRow) -> frozenset[int]:
