@@ -5,6 +5,7 @@ a create was sent twice because the first never showed up, the listing is search
 that suspect is looked into once it is over, and never canceled, for until then nothing proves that it is ours.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from lowtide import points
@@ -52,12 +53,14 @@ async def _poll_by_list(hands: Hands, run: RunRow, wanted: list[BatchRow]) -> li
         if isinstance(page, ApiError):
             return page
         points.reached("poll.after_reply")
+        found: list[tuple[BatchRow, BatchView]] = []
         for view in page.batches:
             batch = missing.pop(view.provider_batch_id, None)
             if batch is not None:
-                await _write(hands, run, batch, view)
+                found.append((batch, view))
             else:
                 await _suspect(hands, run, wanted, view)
+        await _write(hands, run, found)
         if oldest is not None and any(view.created_at < oldest for view in page.batches):
             break
     return list(missing.values())
@@ -119,7 +122,7 @@ async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow) -> ApiError | No
     points.reached("poll.after_reply")
     found = hands.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
     if not isinstance(found, ApiError):
-        await _write(hands, run, batch, found)
+        await _write(hands, run, [(batch, found)])
     elif found.status == 404:
         await _not_found(hands, run, batch)
     else:
@@ -127,10 +130,14 @@ async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow) -> ApiError | No
     return None
 
 
-async def _write(hands: Hands, run: RunRow, batch: BatchRow, view: BatchView) -> None:
+async def _write(hands: Hands, run: RunRow, found: Sequence[tuple[BatchRow, BatchView]]) -> None:
+    """Write how batches stand that were seen at once."""
+    if not found:
+        return
     now = await hands.clock.now()
     with hands.store.write() as tx:
-        write_view(hands, tx, run, batch.batch_id, view, now)
+        for batch, view in found:
+            write_view(hands, tx, run, batch.batch_id, view, now)
         runs.welcome_back(tx, hands.door)
     points.reached("poll.after_outcome")
 
