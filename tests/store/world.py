@@ -85,7 +85,7 @@ def new_request(seq: int, **values: object) -> NewRequest:
         input_tokens=30,
         output_tokens=60,
     )
-    return replace(row, **values)  # type: ignore[arg-type]
+    return row._replace(**values)  # type: ignore[arg-type]
 
 
 def add_plan(store: Store, count: int = 3, plan_id: str = PLAN, **values: object) -> None:

@@ -143,7 +143,10 @@ class PriceSheet:
             if input_tokens > tier[0]:
                 break
         prompt = input_tokens * tier[1]
-        return _half_even(prompt + output_tokens * tier[7], self._scale), _half_even(prompt, self._scale)
+        whole, scale = prompt + output_tokens * tier[7], self._scale
+        if scale == 1:  # nearly every sheet has whole nano-dollars a token: there is nothing to round
+            return Nanos(whole), Nanos(prompt)
+        return _half_even(whole, scale), _half_even(prompt, scale)
 
     def ceiling_nanos(
         self, input_tokens: int, output_tokens: int, *, dearest_write: str | None = None, us_only: bool = True
@@ -253,6 +256,8 @@ class PriceSheet:
 
 def _half_even(units: int, scale: int) -> Nanos:
     """Round units of 1/scale nano-dollars, by integers alone: this runs for every request and every answer."""
+    if scale == 1:
+        return Nanos(units)
     whole, rest = divmod(units, scale)
     rest += rest
     if rest > scale or (rest == scale and whole & 1):
