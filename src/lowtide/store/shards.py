@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, func, literal, literal_column, select, update
@@ -99,9 +99,11 @@ class LotRow:
     requests_max: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Landed:
-    """One request's outcome as it is written: its attempt and its new state (``succeeded``, ``failed``, ``retry``...)."""
+class Landed(NamedTuple):
+    """One request's outcome as it is written: its attempt and its new state (``succeeded``, ``failed``, ``retry``...).
+
+    A tuple: one is made for every answer.
+    """
 
     ordinal: int
     seq: int
@@ -430,6 +432,33 @@ def bodies(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[Bod
         REQUESTS.c.output_tokens,
         REQUESTS.c.tries,
     )
+    for row in _of_members(store, plan_id, members, columns):
+        yield Body(
+            seq=row.seq,
+            key=row.key,
+            kind=row.kind,
+            model=row.model,
+            lot=row.lot,
+            body_at=row.body_at,
+            body_bytes=row.body_bytes,
+            ceiling=Nanos(row.ceiling_nanos),
+            realtime=Nanos(row.realtime_nanos),
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            tries=row.tries,
+        )
+
+
+def body_places(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[int]:
+    """Stream where the bodies of a shard's requests lie, in ordinal order: all that sending a batch needs."""
+    for (body_at,) in _of_members(store, plan_id, members, (REQUESTS.c.body_at,)):
+        yield body_at
+
+
+def _of_members(
+    store: Store, plan_id: PlanId, members: "array[int]", columns: Sequence[ColumnElement[Any]]
+) -> Iterator[Row[Any]]:
+    """Stream some columns of a shard's requests in ordinal order, a page a snapshot."""
     for start in range(0, len(members), PAGE):
         page = members[start : start + PAGE]
         query = select(*columns).where(REQUESTS.c.plan_id == plan_id)
@@ -440,21 +469,7 @@ def bodies(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[Bod
         with store.read() as tx:
             rows = tx.execute(query.order_by(REQUESTS.c.seq)).all()
         assert len(rows) == len(page), "every member has its row"
-        for row in rows:
-            yield Body(
-                seq=row.seq,
-                key=row.key,
-                kind=row.kind,
-                model=row.model,
-                lot=row.lot,
-                body_at=row.body_at,
-                body_bytes=row.body_bytes,
-                ceiling=Nanos(row.ceiling_nanos),
-                realtime=Nanos(row.realtime_nanos),
-                input_tokens=row.input_tokens,
-                output_tokens=row.output_tokens,
-                tries=row.tries,
-            )
+        yield from rows
 
 
 def models_of(store: Store, plan_id: PlanId, members: "array[int]") -> list[str]:
