@@ -116,13 +116,13 @@ def unsealed_plans(tx: Transaction, before: datetime) -> list[str]:
 
 def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[NewRequest]) -> list[NewRequest]:
     """Write a block of requests; gives those whose key the plan has already (nothing is written for them)."""
-    written = store.bulk(
+    written = store.insert(
         tx,
-        "insert into requests (plan_id, seq, wave, key, kind, model, body_at, body_bytes, likely_nanos, ceiling_nanos,"
-        " realtime_nanos, input_tokens, output_tokens, lot, gaps, state)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')"
-        " on conflict (plan_id, key) do nothing",
+        "requests (plan_id, seq, wave, key, kind, model, body_at, body_bytes, likely_nanos, ceiling_nanos,"
+        " realtime_nanos, input_tokens, output_tokens, lot, gaps, state)",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')",
         [(plan_id, *row) for row in rows],
+        "on conflict (plan_id, key) do nothing",
     )
     if written == len(rows):
         return []

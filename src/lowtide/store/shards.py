@@ -552,12 +552,12 @@ def land(
 ) -> None:
     """Write a block of outcomes and the requests' new states, in the caller's transaction with their settlement."""
     moment = instant_text(at)
-    store.bulk(
+    store.insert(
         tx,
-        "insert into attempts (shard_id, ordinal, plan_id, seq, outcome, code, message, answer_at, input_tokens,"
+        "attempts (shard_id, ordinal, plan_id, seq, outcome, code, message, answer_at, input_tokens,"
         " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_write_30m_tokens,"
-        " cache_write_12h_tokens, output_tokens, reasoning_tokens, cost_nanos,"
-        ' "at") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        ' cache_write_12h_tokens, output_tokens, reasoning_tokens, cost_nanos, "at")',
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 shard_id,

@@ -17,7 +17,7 @@ from lowtide.errors import TransportFailed
 from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
 from lowtide.packing import ordinal_of
-from lowtide.providers import ApiError, ResultLine
+from lowtide.providers import ApiError
 from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded
 from lowtide.retry import again, wait
 from lowtide.store import Transaction, books, runs, shards
@@ -49,7 +49,7 @@ class _Collection:
     seen: bytearray
     canceling: bool
     models: list[str] = field(default_factory=list)
-    block: list[tuple[int, ResultLine]] = field(default_factory=list)
+    block: list[tuple[int, Outcome]] = field(default_factory=list)
     block_bytes: int = 0
     twice: int = 0
     strange: int = 0
@@ -117,7 +117,7 @@ async def _download(hands: Hands, this: _Collection) -> None:
                 this.twice += 1
             else:
                 this.seen[ordinal] = SEEN_NOW
-                this.block.append((ordinal, line))
+                this.block.append((ordinal, line.outcome))
                 this.block_bytes += len(line.outcome.message) if isinstance(line.outcome, Succeeded) else 0
                 if len(this.block) >= BLOCK or this.block_bytes >= BLOCK_BYTES_MAX:
                     await _write_block(hands, this)
@@ -173,8 +173,7 @@ def _priced(
     landed: list[Landed] = []
     settlements: list[Settlement] = []
     reason = Reason.CANCELED_BUT_FINISHED if this.canceling else Reason.BATCH
-    for ordinal, line in this.block:
-        outcome = line.outcome
+    for ordinal, outcome in this.block:
         seq = this.shard.members[ordinal]
         tries = this.tries.get(seq, 0) + 1
         state = request_state(outcome, retry=again(hands.retry_rules, outcome, tries), canceling=this.canceling)

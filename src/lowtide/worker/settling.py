@@ -59,8 +59,8 @@ def landed_row(
     outcome: Outcome, *, ordinal: int, seq: int, state: str, answer_at: int | None = None, cost: Nanos = ZERO
 ) -> Landed:
     """Make the row of an outcome. ``answer_at`` and ``cost`` are an answer's; nothing else has or costs anything."""
-    name = outcome_name(outcome)
-    code, message, usage = str(name), "", None
+    name = outcome_name(outcome).value
+    code, message, usage = name, "", None
     match outcome:
         case Succeeded():
             code, usage = outcome.stop_reason, outcome.usage
