@@ -346,6 +346,12 @@ def batch(tx: Transaction, batch_id: int) -> BatchRow:
     return _batch(tx.execute(select(BATCHES).where(BATCHES.c.batch_id == batch_id)).one())
 
 
+def batches(tx: Transaction, batch_ids: Sequence[BatchId]) -> list[BatchRow]:
+    """Read some batches, in the order they were made."""
+    query = select(BATCHES).where(BATCHES.c.batch_id.in_(batch_ids)).order_by(BATCHES.c.batch_id)
+    return [_batch(row) for row in tx.execute(query)]
+
+
 def set_batch(tx: Transaction, batch_id: int, **values: object) -> None:
     """Write columns of a batch."""
     tx.execute(BATCHES.update().where(BATCHES.c.batch_id == batch_id).values(**values))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from lowtide import points
 from lowtide.batch import AT_PROVIDER, FOUND, OVER, READABLE, BatchEvent, BatchView, next_state
-from lowtide.dispatch import BatchId, CancelBatch, LookInside, Poll, Role, RunState
+from lowtide.dispatch import CancelBatch, LookInside, Poll, Role, RunState
 from lowtide.errors import TransportFailed
 from lowtide.providers import ApiError
 from lowtide.retry import next_poll
@@ -31,7 +31,7 @@ DRAIN_WAIT = timedelta(seconds=20)  # between two looks at a batch that is being
 async def poll(hands: Hands, run: RunRow, command: Poll) -> None:
     """Ask how batches stand and write it."""
     with hands.store.read() as tx:
-        wanted = [shards.batch(tx, batch_id) for batch_id in command.batches]
+        wanted = shards.batches(tx, command.batches)
     one_by_one = len(wanted) <= ONE_BY_ONE_MAX and all(batch.creates <= 1 for batch in wanted)
     try:
         left = wanted if one_by_one else await _poll_by_list(hands, run, wanted)
@@ -135,16 +135,16 @@ async def _write(hands: Hands, run: RunRow, found: Sequence[tuple[BatchRow, Batc
     if not found:
         return
     now = await hands.clock.now()
+    views = {batch.batch_id: view for batch, view in found}
     with hands.store.write() as tx:
-        for batch, view in found:
-            write_view(hands, tx, run, batch.batch_id, view, now)
+        for batch in shards.batches(tx, list(views)):  # as they are by now
+            write_view(hands, tx, run, batch, views[batch.batch_id], now)
         runs.welcome_back(tx, hands.door)
     points.reached("poll.after_outcome")
 
 
-def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, view: BatchView, now: datetime) -> None:
-    """Write how a batch stands, and when it is looked at again."""
-    batch = shards.batch(tx, batch_id)
+def write_view(hands: Hands, tx: Transaction, run: RunRow, batch: BatchRow, view: BatchView, now: datetime) -> None:
+    """Write how a batch stands, and when it is looked at again. ``batch`` was read in this transaction."""
     if batch.state not in AT_PROVIDER or batch.provider_batch_id != view.provider_batch_id:
         return  # another process was faster
     state = next_state(batch.state, view.event)
@@ -155,7 +155,7 @@ def write_view(hands: Hands, tx: Transaction, run: RunRow, batch_id: BatchId, vi
         patience = min(patience, DRAIN_WAIT)
     shards.set_batch(
         tx,
-        batch_id,
+        batch.batch_id,
         state=state,
         over_at=now if state in OVER else None,
         not_found=0,
@@ -237,4 +237,4 @@ async def cancel_batch(hands: Hands, run: RunRow, command: CancelBatch) -> None:
         # A refusal means that it is over already; the next look tells.
         shards.set_batch(tx, command.batch_id, cancel_asked=True, next_at=now)
         if not isinstance(found, ApiError):
-            write_view(hands, tx, run, command.batch_id, found, now)
+            write_view(hands, tx, run, shards.batch(tx, command.batch_id), found, now)
