@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, func, literal, literal_column, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, String, bindparam, func, literal, literal_column, select, update
 
 from lowtide.attempt import AttemptState, CallState
 from lowtide.batch import AT_PROVIDER, BatchState, BatchView, LineProblem
@@ -134,33 +134,51 @@ class Body:
     tries: int
 
 
-def _pending(run: RunRow, packed_seq: ColumnElement[int] | int) -> ColumnElement[bool]:
+def _pending(packed_seq: ColumnElement[int] | int, sealed_seq: ColumnElement[int] | int) -> ColumnElement[bool]:
     """Requests of whole waves that were in no shard yet."""
     seq = REQUESTS.c.seq
-    return (REQUESTS.c.state == "pending") & (seq > packed_seq) & (seq <= run.sealed_seq)
+    return (REQUESTS.c.state == "pending") & (seq > packed_seq) & (seq <= sealed_seq)
+
+
+# What every turn asks, made once: making a statement takes longer than asking a small one.
+_PLAN = bindparam("plan_id", type_=String)
+_LOTS = (
+    select(
+        LOTS.c.lot,
+        LOTS.c.provider,
+        LOTS.c.model,
+        LOTS.c.endpoint,
+        LOTS.c.turn,
+        LOTS.c.route,
+        select(func.min(REQUESTS.c.seq))
+        .where(
+            REQUESTS.c.plan_id == _PLAN,
+            REQUESTS.c.lot == LOTS.c.lot,
+            _pending(LOTS.c.packed_seq, bindparam("sealed_seq", type_=BigInteger)),
+        )
+        .scalar_subquery()
+        .label("first"),
+    )
+    .where(LOTS.c.plan_id == _PLAN)
+    .order_by(LOTS.c.turn, LOTS.c.lot)
+)
+# Found by their numbers and grouped by what is no plain column: asked for plainly, SQLite takes the index of the lots and
+# walks through the whole plan.
+_LOT = REQUESTS.c.lot + literal_column("0")
+_RETRYING = (
+    select(_LOT, func.count(), func.min(REQUESTS.c.seq))
+    .where(
+        REQUESTS.c.plan_id == _PLAN,
+        REQUESTS.c.seq.in_(select(REQUESTS.c.seq).where(REQUESTS.c.plan_id == _PLAN, RETRYING)),
+    )
+    .group_by(_LOT)
+)
 
 
 def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
     """Read the lots of which something waits, in order of turns (the first ``LOTS_MAX``), each with what comes first of it."""
     plan_id = run.plan_id
-    first = (
-        select(func.min(REQUESTS.c.seq))
-        .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.lot == LOTS.c.lot, _pending(run, LOTS.c.packed_seq))
-        .scalar_subquery()
-    )
-    rows = tx.execute(
-        select(
-            LOTS.c.lot,
-            LOTS.c.provider,
-            LOTS.c.model,
-            LOTS.c.endpoint,
-            LOTS.c.turn,
-            LOTS.c.route,
-            first.label("first"),
-        )
-        .where(LOTS.c.plan_id == plan_id)
-        .order_by(LOTS.c.turn, LOTS.c.lot)
-    ).all()
+    rows = tx.execute(_LOTS, {"plan_id": plan_id, "sealed_seq": run.sealed_seq}).all()
     out = _lots_out(tx, run) if any(row.turn for row in rows) else frozenset[int]()
     goes_first: dict[tuple[str, str, str], int] = {}  # the lowest turn of which something waits or is out
     retrying = _retrying(tx, plan_id)
@@ -191,16 +209,8 @@ def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
 
 
 def _retrying(tx: Transaction, plan_id: str) -> dict[int, tuple[int, int]]:
-    """Give how many requests of each lot go out again, and the first of them.
-
-    Found by their numbers and grouped by what is no plain column: asked for plainly, SQLite takes the index of the lots and
-    walks through the whole plan, every turn.
-    """
-    lot = REQUESTS.c.lot + literal_column("0")
-    numbers = select(REQUESTS.c.seq).where(REQUESTS.c.plan_id == plan_id, RETRYING)
-    query = select(lot, func.count(), func.min(REQUESTS.c.seq))
-    query = query.where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.seq.in_(numbers)).group_by(lot)
-    return {lot: (count, seq) for lot, count, seq in tx.execute(query)}
+    """Give how many requests of each lot go out again, and the first of them."""
+    return {lot: (count, seq) for lot, count, seq in tx.execute(_RETRYING, {"plan_id": plan_id})}
 
 
 def _lots_out(tx: Transaction, run: RunRow) -> frozenset[int]:
@@ -234,7 +244,7 @@ def candidates(tx: Transaction, run: RunRow, lot: LotRow, *, realtime: bool) -> 
         .where(CALLS.c.plan_id == plan_id, CALLS.c.seq == REQUESTS.c.seq, CALLS.c.state == CallState.DOUBTFUL)
         .exists()
     )
-    for fresh, where in ((False, RETRYING), (True, _pending(run, lot.packed_seq))):
+    for fresh, where in ((False, RETRYING), (True, _pending(lot.packed_seq, run.sealed_seq))):
         if not fresh and not retrying_count(tx, run):
             continue  # a look at an index, where the ordered query would walk through the whole plan
         again = literal(value=False) if fresh else doubted
@@ -257,7 +267,7 @@ def first_of_kind(tx: Transaction, run: RunRow, kind: str, provider: str, model:
             REQUESTS.c.kind == kind,
             REQUESTS.c.model == model,
             LOTS.c.provider == provider,
-            RETRYING | _pending(run, LOTS.c.packed_seq),
+            RETRYING | _pending(LOTS.c.packed_seq, run.sealed_seq),
         )
     )
     found: int | None = tx.execute(query.order_by(REQUESTS.c.seq).limit(1)).scalar()
