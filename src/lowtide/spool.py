@@ -224,26 +224,14 @@ class Scales:
         written_max: int | None,
     ) -> Cost:
         sheet = self.catalog.sheet(provider, facts.model, lane, self.day)
-        floor, prompt_floor = sheet.likely_parts(tokens_in.floor, tokens_out.floor)
-        likely, prompt_likely = sheet.likely_parts(tokens_in.likely, tokens_out.likely)
         write, us_only, extra = facts.dearest_write, facts.us_only, 0
         if write and written_max is not None and not sheet.thresholds:
             # What stands after the last breakpoint is never written: only the rest may cost more than plain input.
             most = min(written_max, tokens_in.ceiling)
             dear, plain = (sheet.ceiling_nanos(most, 0, dearest_write=each, us_only=us_only) for each in (write, ""))
             write, extra = "", max(0, dear - plain) + 1
-        ceiling, prompt_ceiling = sheet.ceiling_parts(
-            tokens_in.ceiling, tokens_out.ceiling, dearest_write=write, us_only=us_only
-        )
-        # The answer's share is what is left without the prompt's: its price may hang on the prompt's length.
-        return Cost(
-            floor=floor,
-            likely=likely,
-            ceiling=ceiling + extra,
-            output_floor=floor - prompt_floor,
-            output_likely=likely - prompt_likely,
-            output_ceiling=ceiling - prompt_ceiling,
-        )
+        cost = Cost(*sheet.quote(tokens_in, tokens_out, dearest_write=write, us_only=us_only))
+        return cost._replace(ceiling=cost.ceiling + extra) if extra else cost
 
     def _lot(self, provider: str, model: str, endpoint: Endpoint, turn: int) -> Lot:
         """Give the one object of a lot: there are few, and a thousand requests are held at a time."""
