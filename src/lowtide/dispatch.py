@@ -601,15 +601,28 @@ def _submit(run: KnownRun, shard: KnownShard, batch: KnownBatch, this: _Round) -
 
 
 def _poll(run: KnownRun, this: _Round) -> Iterator[Command]:
-    """One look at everything that is due: one poller an account, not one a batch."""
-    due: dict[str, list[BatchId]] = {}
+    """One look at everything that is due, and at what soon will be: one poller an account, not one a batch."""
+    due: set[str] = set()
+    looked_at: dict[str, list[BatchId]] = {}
     for shard in run.shards:
         for batch in shard.batches:
-            if batch.state in AT_PROVIDER and (this.due(batch.next_at) or _unseen(run, batch, this)):
-                due.setdefault(shard.provider, []).append(batch.batch_id)
-    for provider, batches in due.items():
-        if this.at_the_door(provider):
+            if batch.state not in AT_PROVIDER:
+                continue
+            if this.due(batch.next_at) or _unseen(run, batch, this):
+                due.add(shard.provider)
+            elif not _soon_due(batch, this.now):
+                continue
+            looked_at.setdefault(shard.provider, []).append(batch.batch_id)
+    for provider, batches in looked_at.items():
+        if provider in due and this.at_the_door(provider):
             yield Poll(run_id=run.run_id, provider=provider, batches=tuple(batches))
+
+
+def _soon_due(batch: KnownBatch, now: datetime) -> bool:
+    """Say whether three quarters of the wait for a look are over: with another's, one look serves for both from then on."""
+    if batch.looked_at is None or batch.next_at is None:
+        return False
+    return (batch.next_at - now) * 4 <= batch.next_at - batch.looked_at
 
 
 def _onward(run: KnownRun, this: _Round) -> Iterator[Command]:

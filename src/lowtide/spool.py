@@ -17,7 +17,7 @@ from lowtide.errors import PriceUnknown, Problem
 from lowtide.estimate import Counter, Sight, TokenRange, estimate_input, estimate_output, text_tokens
 from lowtide.plan import NOTHING_LEARNED, Cost, Costs, Learned
 from lowtide.providers import BodyFacts, Codec
-from lowtide.request import KEY_LENGTH_MAX, Native, Neutral, Request, RequestKey
+from lowtide.request import KEY_LENGTH_MAX, Endpoint, Native, Neutral, Request, RequestKey
 from lowtide.store import Store, Transaction, plans
 from lowtide.store.plans import Lot, NewRequest
 from lowtide.store.segments import SegmentWriter
@@ -69,6 +69,7 @@ class Scales:
         self._sights: dict[TokenizerFamily, Sight] = {}
         self._models: dict[tuple[str, str], Model | None] = {}
         self._sellers: dict[str, str] = {}
+        self._lots: dict[tuple[str, str, Endpoint, int], Lot] = {}
 
     def weigh(self, request: Request) -> Weighed | tuple[Problem, ...]:
         """Encode, weigh and price one request, or say all that is wrong with it."""
@@ -116,7 +117,7 @@ class Scales:
         turn = self.marks.turn(mark, kind=request.kind, provider=provider, model=request.model)
         return Weighed(
             request=request,
-            lot=Lot(provider=provider, model=facts.model if one_model else "", endpoint=endpoint, turn=turn),
+            lot=self._lot(provider, facts.model if one_model else "", endpoint, turn),
             params=params,
             facts=facts,
             tokens_in=tokens_in,
@@ -225,26 +226,22 @@ class Scales:
         written_max: int | None,
     ) -> Cost:
         sheet = self.catalog.sheet(provider, facts.model, lane, self.day)
-        floor, prompt_floor = sheet.likely_parts(tokens_in.floor, tokens_out.floor)
-        likely, prompt_likely = sheet.likely_parts(tokens_in.likely, tokens_out.likely)
         write, us_only, extra = facts.dearest_write, facts.us_only, 0
         if write and written_max is not None and not sheet.thresholds:
             # What stands after the last breakpoint is never written: only the rest may cost more than plain input.
             most = min(written_max, tokens_in.ceiling)
             dear, plain = (sheet.ceiling_nanos(most, 0, dearest_write=each, us_only=us_only) for each in (write, ""))
             write, extra = "", max(0, dear - plain) + 1
-        ceiling, prompt_ceiling = sheet.ceiling_parts(
-            tokens_in.ceiling, tokens_out.ceiling, dearest_write=write, us_only=us_only
-        )
-        # The answer's share is what is left without the prompt's: its price may hang on the prompt's length.
-        return Cost(
-            floor=floor,
-            likely=likely,
-            ceiling=ceiling + extra,
-            output_floor=floor - prompt_floor,
-            output_likely=likely - prompt_likely,
-            output_ceiling=ceiling - prompt_ceiling,
-        )
+        cost = Cost(*sheet.quote(tokens_in, tokens_out, dearest_write=write, us_only=us_only))
+        return cost._replace(ceiling=cost.ceiling + extra) if extra else cost
+
+    def _lot(self, provider: str, model: str, endpoint: Endpoint, turn: int) -> Lot:
+        """Give the one object of a lot: there are few, and a thousand requests are held at a time."""
+        key = (provider, model, endpoint, turn)
+        found = self._lots.get(key)
+        if found is None:
+            found = self._lots[key] = Lot(provider=provider, model=model, endpoint=endpoint, turn=turn)
+        return found
 
     def _model(self, provider: str, name: str) -> Model | None:
         key = (provider, name)
@@ -314,7 +311,7 @@ def spool(
     block_bytes = 0
     try:
         for weighed in _weighed(scales, requests, made):
-            request = weighed.request
+            request, cheapest = weighed.request, weighed.costs.cheapest
             if segment is None:
                 segment = store.new_segment("bodies", writer, now)
             row = NewRequest(
@@ -328,8 +325,8 @@ def spool(
                 lot=made.lots.setdefault(weighed.lot, len(made.lots)),
                 input_tokens=weighed.tokens_in.likely,
                 output_tokens=weighed.tokens_out.ceiling,
-                likely=weighed.costs.cheapest.likely,
-                ceiling=weighed.costs.cheapest.ceiling,
+                likely=cheapest.likely,
+                ceiling=cheapest.ceiling,
                 realtime=weighed.costs.dearest_ceiling,
                 gaps="" if gaps is None else "\n".join(gaps(request)),
             )

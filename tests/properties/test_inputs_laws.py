@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lowtide import inputs
 from lowtide.errors import Problem
-from lowtide.inputs import RowOptions, RowTemplate
+from lowtide.inputs import RowOptions, RowTemplate, batch_format
 from lowtide.request import Endpoint, Native, Neutral, Request, RequestKey
 
 characters = st.characters(codec="utf-8")
@@ -114,3 +114,38 @@ def test_any_table_bytes_end_in_requests_or_problems(content: bytes) -> None:
     for reader in (inputs.csv_requests, inputs.jsonl_requests):
         for item in reader(lines, file="f", template=template(), options=options):
             assert isinstance(item, Problem | Request)
+
+
+ODD_VALUES = st.one_of(
+    st.sampled_from([None, True, 0, 1, -1, 5.0, 10**30, "", " ", "a", [], [{}], {}, "x" * 512, "x" * 513]), st.text()
+)
+LINES = st.builds(
+    lambda line, odd: json.dumps({**line, **odd}).encode(),
+    st.fixed_dictionaries(
+        {"custom_id": ODD_VALUES | st.just("a")},
+        optional={
+            "params": st.fixed_dictionaries(
+                {},
+                optional={
+                    "model": ODD_VALUES | st.just("m"),
+                    "max_tokens": ODD_VALUES | st.just(7),
+                    "messages": ODD_VALUES | st.just([{"role": "user", "content": "\ud83d é"}]),
+                    "stream": ODD_VALUES,
+                    "more": ODD_VALUES,
+                },
+            )
+        },
+    ),
+    st.dictionaries(st.sampled_from(["body", "extra"]), ODD_VALUES, max_size=1),
+)
+
+
+@given(LINES, st.binary(max_size=2))
+def test_a_line_read_quickly_is_read_as_with_care(line: bytes, odd: bytes) -> None:
+    """The quick look takes nothing that the careful one refuses, and misses none of Anthropic's that it takes."""
+    content = line[:-1] + odd + line[-1:]
+    quick = batch_format._well_formed(content, where="here")
+    assert list(batch_format._batch_item(content, where="here")) == [quick] or quick is None
+    if quick is None:
+        careful = list(batch_format._batch_item(content, where="here"))
+        assert not any(isinstance(item, Request) and item.kind == "line" for item in careful)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lowtide import money
 from lowtide.catalog import PACKAGED, Lane, Price, PriceSheet, TokenKind
 from lowtide.catalog.parse import parse
+from lowtide.estimate import Basis, TokenRange
 from lowtide.usage import Usage
 
 DAY = date(2026, 11, 22)
@@ -174,3 +175,23 @@ def test_a_larger_request_has_no_smaller_ceiling(
 ) -> None:
     larger = sheet.ceiling_nanos(counts[0] + more[0], counts[1] + more[1])
     assert sheet.ceiling_nanos(*counts) <= larger
+
+
+@given(
+    sheets,
+    st.lists(st.integers(0, 5_000), min_size=6, max_size=6),
+    st.sampled_from(["", None, *LIFETIMES]),
+    st.booleans(),
+)
+def test_a_quote_is_what_its_parts_are(
+    sheet: PriceSheet, counts: list[int], dearest_write: str | None, us_only: bool
+) -> None:
+    prompt, answer = (
+        TokenRange(floor=low, likely=middle, ceiling=high, basis=Basis.LOCAL)
+        for low, middle, high in (sorted(counts[:3]), sorted(counts[3:]))
+    )
+    write = dearest_write if dearest_write is None or dearest_write in sold(sheet) else ""
+    parts = [sheet.likely_parts(prompt.floor, answer.floor), sheet.likely_parts(prompt.likely, answer.likely)]
+    parts.append(sheet.ceiling_parts(prompt.ceiling, answer.ceiling, dearest_write=write, us_only=us_only))
+    wholes, answers = [whole for whole, _ in parts], [whole - alone for whole, alone in parts]
+    assert sheet.quote(prompt, answer, dearest_write=write, us_only=us_only) == (*wholes, *answers)

@@ -11,6 +11,8 @@ import pytest
 from life import GPT, MODEL, Life
 
 from lowtide import points
+from lowtide.store import shards
+from lowtide.worker import collecting
 from lowtide_simulator.faults import Rule
 from lowtide_simulator.world import Turnaround
 
@@ -46,6 +48,25 @@ def test_create_accepted_and_the_listing_slow():
             {"on": CREATE, "fault": "slow_list", "seconds": 60, "times": 1},
         )
     )
+
+
+def test_more_answers_than_go_into_one_statement_and_a_cut_download():
+    cut = {"on": RESULTS, "fault": "cut_results_after_bytes", "bytes": 60_000, "times": 1}
+    ends_well(faulty(cut, widths=(130,)), answered=130)
+
+
+def test_long_answers_land_a_few_at_a_time(monkeypatch):
+    sizes = []
+    land = shards.land
+
+    def counted(*words, rows, **more):
+        sizes.append(len(rows))
+        land(*words, rows=rows, **more)
+
+    monkeypatch.setattr(shards, "land", counted)
+    monkeypatch.setattr(collecting, "BLOCK_BYTES_MAX", 1)
+    ends_well(faulty())
+    assert sizes == [1] * 12
 
 
 def test_create_never_arrived():

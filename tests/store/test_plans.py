@@ -85,6 +85,20 @@ def insert(store: Store, *rows: plans.NewRequest) -> list[str]:
         return [row.key for row in plans.insert_requests(store, tx, PLAN, rows)]
 
 
+def test_of_many_rows_those_repeated_are_named(store: Store) -> None:
+    """Rows are written many a statement: repeated within one, in another one and in an earlier block."""
+    again = {7: "key 3", 60: "key 55", 110: "key 2", 115: "key 1000"}
+    add_plan(store, 1)
+    with store.write() as tx:
+        first = [new_request(1000)]
+        rows = [new_request(seq, **({"key": again[seq]} if seq in again else {})) for seq in range(1, 118)]
+        assert plans.insert_requests(store, tx, PLAN, first) == []
+        repeated = plans.insert_requests(store, tx, PLAN, rows)
+    assert [row.seq for row in repeated] == sorted(again)
+    with store.read() as tx:
+        assert len(list(plans.request_sources(tx, PLAN, 0))) == 1 + 1 + 117 - len(again)
+
+
 def test_repeated_keys_are_named_and_not_written(store: Store) -> None:
     assert insert(store, new_request(0), new_request(1)) == []
     assert insert(store, new_request(2, key="key 0"), new_request(3), new_request(4, key="key 1")) == ["key 0", "key 1"]

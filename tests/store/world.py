@@ -85,7 +85,7 @@ def new_request(seq: int, **values: object) -> NewRequest:
         input_tokens=30,
         output_tokens=60,
     )
-    return replace(row, **values)  # type: ignore[arg-type]
+    return row._replace(**values)  # type: ignore[arg-type]
 
 
 def add_plan(store: Store, count: int = 3, plan_id: str = PLAN, **values: object) -> None:
@@ -209,7 +209,7 @@ def landed(ordinal: int, **values: object) -> Landed:
         cost=Nanos(40),
         state="succeeded",
     )
-    return replace(row, **values)  # type: ignore[arg-type]
+    return row._replace(**values)  # type: ignore[arg-type]
 
 
 def land(store: Store, rows: Sequence[Landed], *, shard_id: str = SHARD, plan_id: str = PLAN) -> None:

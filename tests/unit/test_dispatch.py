@@ -559,6 +559,21 @@ def test_one_look_a_provider_at_everything_that_is_due() -> None:
     )
 
 
+def test_what_is_soon_due_is_looked_at_with_what_is_due() -> None:
+    """Only with it: nothing is looked at early for its own sake, and a batch that was never looked at keeps its time."""
+
+    def looked(minutes_ago: int, due_in: int, number: int) -> KnownShard:
+        minute = timedelta(minutes=1)
+        times = {"looked_at": NOW - minutes_ago * minute, "next_at": NOW + due_in * minute}
+        return shard(batch(BatchState.RUNNING, batch_id=BatchId(number), **times), shard_id=ShardId(f"lt{number}"))
+
+    early, soon = looked(2, 1, number=2), looked(3, 1, number=3)
+    unseen = shard(batch(BatchState.RUNNING, batch_id=BatchId(4), next_at=LATER), shard_id=ShardId("lt4"))
+    due = replace(POLL, batches=(BATCH, BatchId(3)))
+    assert decide(run(shard(batch(BatchState.RUNNING)), early, soon, unseen)).commands == (due,)
+    assert decide(run(early, soon, unseen)) == Decision(commands=(), wake_at=min(LATER, NOW + timedelta(minutes=1)))
+
+
 # order and waking
 
 

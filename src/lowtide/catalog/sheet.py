@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from hashlib import sha256
 from math import lcm
+from typing import Protocol
 
 from lowtide.catalog.rows import Lane, Price, TokenKind
 from lowtide.errors import PriceUnknown
@@ -48,6 +49,25 @@ WRITES = {
 Tier = tuple[int, int, int, int, int, int, int, int]
 # One tier of a ceiling: prompts over so many tokens, then the dearest input and the dearest output up to there.
 Bound = tuple[int, int, int]
+
+
+class Tokens(Protocol):
+    """Tokens of a prompt or an answer: hardly fewer than ``floor``, probably ``likely``, never more than ``ceiling``."""
+
+    @property
+    def floor(self) -> int:
+        """Hardly fewer."""
+        ...
+
+    @property
+    def likely(self) -> int:
+        """Probably."""
+        ...
+
+    @property
+    def ceiling(self) -> int:
+        """Never more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +163,36 @@ class PriceSheet:
             if input_tokens > tier[0]:
                 break
         prompt = input_tokens * tier[1]
-        return _half_even(prompt + output_tokens * tier[7], self._scale), _half_even(prompt, self._scale)
+        whole, scale = prompt + output_tokens * tier[7], self._scale
+        if scale == 1:  # nearly every sheet has whole nano-dollars a token: there is nothing to round
+            return Nanos(whole), Nanos(prompt)
+        return _half_even(whole, scale), _half_even(prompt, scale)
+
+    def quote(
+        self, prompt: "Tokens", answer: "Tokens", *, dearest_write: str | None = None, us_only: bool = True
+    ) -> tuple[int, int, int, int, int, int]:
+        """Give floor, likely cost and ceiling of a request, then the same of its answer alone: all by ``*_parts``.
+
+        The answer's share is what is left without the prompt's, for its price may hang on the prompt's length. Raises:
+        PriceUnknown as ``ceiling_nanos`` does.
+        """
+        bounds = self._bounds.get((dearest_write, us_only)) or self._make_bounds(dearest_write, us_only=us_only)
+        if self._scale == 1 and len(self._world) == 1:  # one tier in whole nano-dollars: six products are all there is
+            plain, written = self._world[0][1], self._world[0][7]
+            _, dearest_input, dearest_output = bounds[0]
+            floor, likely, most = answer.floor * written, answer.likely * written, answer.ceiling * dearest_output
+            prompt_floor, prompt_likely, prompt_most = (
+                prompt.floor * plain,
+                prompt.likely * plain,
+                prompt.ceiling * dearest_input,
+            )
+            return prompt_floor + floor, prompt_likely + likely, prompt_most + most, floor, likely, most
+        floor, prompt_floor = self.likely_parts(prompt.floor, answer.floor)
+        likely, prompt_likely = self.likely_parts(prompt.likely, answer.likely)
+        most, prompt_most = self.ceiling_parts(
+            prompt.ceiling, answer.ceiling, dearest_write=dearest_write, us_only=us_only
+        )
+        return floor, likely, most, floor - prompt_floor, likely - prompt_likely, most - prompt_most
 
     def ceiling_nanos(
         self, input_tokens: int, output_tokens: int, *, dearest_write: str | None = None, us_only: bool = True
@@ -253,6 +302,8 @@ class PriceSheet:
 
 def _half_even(units: int, scale: int) -> Nanos:
     """Round units of 1/scale nano-dollars, by integers alone: this runs for every request and every answer."""
+    if scale == 1:
+        return Nanos(units)
     whole, rest = divmod(units, scale)
     rest += rest
     if rest > scale or (rest == scale and whole & 1):

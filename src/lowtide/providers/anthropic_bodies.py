@@ -203,6 +203,8 @@ def _add_settings(seen: _Seen, body: _Params) -> None:
     """Count what thinking, a schema and other output settings bring into the prompt. Effort brings nothing."""
     if isinstance(body.thinking, dict) and body.thinking.get("type") == "enabled":
         seen.allowance_bytes += THINKING_BYTES
+    if body.output_config is None and body.output_format is None:
+        return
     settings = body.output_config if isinstance(body.output_config, dict) else {}
     for schema in (settings.get("format"), body.output_format):
         if schema is not None:

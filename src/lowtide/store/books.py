@@ -129,17 +129,17 @@ def settle(
     account = _locked(tx, found.hold.account_id)
     booked = ledger.settle(account, found.hold, (settlement.amount for settlement in settlements))
     moment = instant_text(at)
-    store.bulk(
+    store.insert(
         tx,
-        "insert into transfers (verb, debit_account, credit_account, amount_nanos, hold_id, reason, shard_id, ordinal,"
-        " at) values ('settle', ?, ?, ?, ?, ?, ?, ?, ?)",
+        "transfers (verb, debit_account, credit_account, amount_nanos, hold_id, reason, shard_id, ordinal, at)",
+        "('settle', ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 found.hold.account_id,
                 found.counter_account,
                 settlement.amount,
                 hold_id,
-                settlement.reason,
+                settlement.reason.value,  # a plain text: a driver looks long at any other
                 shard_id,
                 settlement.ordinal,
                 moment,

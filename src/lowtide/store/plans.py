@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import zstandard
 from sqlalchemy import Row, delete, func, select
@@ -34,12 +34,11 @@ class PlanRow:
     sealed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRequest:
+class NewRequest(NamedTuple):
     """One row of a wave being made. ``body_at`` is the place of its body; money in nano-dollars.
 
     ``likely`` and ``ceiling`` are for the batch lane, ``realtime`` is the ceiling on every other one. ``input_tokens`` are
-    likely, ``output_tokens`` the limit.
+    likely, ``output_tokens`` the limit. A tuple in the order of ``insert_requests``, so that a row is made once.
     """
 
     seq: int
@@ -119,32 +118,13 @@ def unsealed_plans(tx: Transaction, before: datetime) -> list[str]:
 
 def insert_requests(store: Store, tx: Transaction, plan_id: str, rows: Sequence[NewRequest]) -> list[NewRequest]:
     """Write a block of requests; gives those whose key the plan has already (nothing is written for them)."""
-    written = store.bulk(
+    written = store.insert(
         tx,
-        "insert into requests (plan_id, seq, wave, key, kind, model, state, body_at, body_bytes, lot, input_tokens,"
-        " output_tokens, likely_nanos, ceiling_nanos, realtime_nanos, gaps)"
-        " values (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " on conflict (plan_id, key) do nothing",
-        [
-            (
-                plan_id,
-                row.seq,
-                row.wave,
-                row.key,
-                row.kind,
-                row.model,
-                row.body_at,
-                row.body_bytes,
-                row.lot,
-                row.input_tokens,
-                row.output_tokens,
-                row.likely,
-                row.ceiling,
-                row.realtime,
-                row.gaps,
-            )
-            for row in rows
-        ],
+        "requests (plan_id, seq, wave, key, kind, model, body_at, body_bytes, likely_nanos, ceiling_nanos,"
+        " realtime_nanos, input_tokens, output_tokens, lot, gaps, state)",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')",
+        [(plan_id, *row) for row in rows],
+        "on conflict (plan_id, key) do nothing",
     )
     if written == len(rows):
         return []

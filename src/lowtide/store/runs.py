@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, literal_column, or_, select
 
 from lowtide.attempt import AttemptState, CallState
 from lowtide.batch import UNCONFIRMED, BatchState
@@ -85,6 +85,60 @@ _RUN = select(_SEALED, RUNS, PLANS.c.waves, PLANS.c.title, PLANS.c.workload, PLA
     RUNS, PLANS, RUNS.c.plan_id == PLANS.c.plan_id
 )
 
+# What every turn asks, made once: making a statement takes longer than asking a small one.
+_OPEN_RUNS = _RUN.where(RUNS.c.state.in_([*OPEN_RUNS])).order_by(RUNS.c.created_at, RUNS.c.run_id)
+_DONE = and_(
+    SHARDS.c.state.in_([AttemptState.LANDED, AttemptState.DROPPED]),
+    or_(SHARDS.c.delivered_at.is_not(None), SHARDS.c.state != AttemptState.LANDED),
+)
+_SUSPECTED = (
+    select(BATCHES.c.shard_id)
+    .where(BATCHES.c.role != Role.OURS, BATCHES.c.landed_at.is_(None), BATCHES.c.shard_id == SHARDS.c.shard_id)
+    .exists()
+)
+_OPEN_SHARDS = (
+    select(
+        SHARDS.c.shard_id,
+        SHARDS.c.provider,
+        SHARDS.c.route,
+        SHARDS.c.kind,
+        SHARDS.c.requests,
+        SHARDS.c.state,
+        SHARDS.c.delivered_at,
+    )
+    .where(SHARDS.c.run_id == bindparam("run_id"), or_(~_DONE, _SUSPECTED))
+    .order_by(SHARDS.c.created_at, SHARDS.c.shard_id)
+)
+_BATCHES_OF = (
+    select(BATCHES).where(BATCHES.c.shard_id.in_(bindparam("ids", expanding=True))).order_by(BATCHES.c.batch_id)
+)
+_CALLS_OF = (
+    select(CALLS.c.shard_id, CALLS.c.ordinal, CALLS.c.state, CALLS.c.cancel_asked, CALLS.c.next_at, CALLS.c.at)
+    .where(CALLS.c.shard_id.in_(bindparam("ids", expanding=True)))
+    .order_by(CALLS.c.shard_id, CALLS.c.ordinal)
+)
+_QUEUED = (
+    select(func.coalesce(func.sum(BATCHES.c.total), 0))
+    .select_from(BATCHES)
+    .join(SHARDS, SHARDS.c.shard_id == BATCHES.c.shard_id)
+    .join(RUNS, RUNS.c.run_id == SHARDS.c.run_id)
+    .where(
+        BATCHES.c.provider + ":" + RUNS.c.credential == bindparam("door"),  # a door is a provider's account
+        BATCHES.c.role != Role.SUSPECT,
+        SHARDS.c.state != AttemptState.DROPPED,  # the batch of a shard that was given up stays planned for ever
+        BATCHES.c.state.in_(
+            [
+                BatchState.PLANNED,
+                *UNCONFIRMED,
+                BatchState.VALIDATING,
+                BatchState.QUEUED,
+                BatchState.RUNNING,
+                BatchState.FINALIZING,
+            ]
+        ),
+    )
+)
+
 
 def insert_run(
     tx: Transaction,
@@ -131,8 +185,7 @@ def all_runs(tx: Transaction, limit: int) -> list[RunRow]:
 
 def open_runs(tx: Transaction) -> list[RunRow]:
     """Read the runs that are not over, oldest first."""
-    query = _RUN.where(RUNS.c.state.in_([*OPEN_RUNS])).order_by(RUNS.c.created_at, RUNS.c.run_id)
-    return [_run(row) for row in tx.execute(query)]
+    return [_run(row) for row in tx.execute(_OPEN_RUNS)]
 
 
 def _run(row: Row[Any]) -> RunRow:
@@ -206,30 +259,12 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
     ``flying`` are the calls, by shard and ordinal, that this very process waits for: any other that is still ``sending``
     lost its process.
     """
-    done = and_(
-        SHARDS.c.state.in_([AttemptState.LANDED, AttemptState.DROPPED]),
-        or_(SHARDS.c.delivered_at.is_not(None), SHARDS.c.state != AttemptState.LANDED),
-    )
-    open_batch = and_(BATCHES.c.role != Role.OURS, BATCHES.c.landed_at.is_(None))
-    suspected = select(BATCHES.c.shard_id).where(open_batch, BATCHES.c.shard_id == SHARDS.c.shard_id).exists()
-    shard_rows = tx.execute(
-        select(
-            SHARDS.c.shard_id,
-            SHARDS.c.provider,
-            SHARDS.c.route,
-            SHARDS.c.kind,
-            SHARDS.c.requests,
-            SHARDS.c.state,
-            SHARDS.c.delivered_at,
-        )
-        .where(SHARDS.c.run_id == run.run_id, or_(~done, suspected))
-        .order_by(SHARDS.c.created_at, SHARDS.c.shard_id)
-    ).all()
+    shard_rows = tx.execute(_OPEN_SHARDS, {"run_id": run.run_id}).all()
     if not shard_rows:
         return ()
     ids = [row.shard_id for row in shard_rows]
     batches: dict[str, list[KnownBatch]] = {}
-    for row in tx.execute(select(BATCHES).where(BATCHES.c.shard_id.in_(ids)).order_by(BATCHES.c.batch_id)):
+    for row in tx.execute(_BATCHES_OF, {"ids": ids}):
         batches.setdefault(row.shard_id, []).append(
             KnownBatch(
                 batch_id=BatchId(row.batch_id),
@@ -248,8 +283,7 @@ def known_shards(tx: Transaction, run: RunRow, flying: Container[tuple[str, int]
     calls: dict[str, list[KnownCall]] = {}
     started: dict[str, int] = {}
     in_flight: dict[str, int] = {}
-    query = select(CALLS.c.shard_id, CALLS.c.ordinal, CALLS.c.state, CALLS.c.cancel_asked, CALLS.c.next_at, CALLS.c.at)
-    under_way = tx.execute(query.where(CALLS.c.shard_id.in_(ids)).order_by(CALLS.c.shard_id, CALLS.c.ordinal))
+    under_way = tx.execute(_CALLS_OF, {"ids": ids})
     for shard_id, ordinal, state, cancel_asked, next_at, at in under_way:  # thousands of them: most need no object
         if state == "doubtful":
             continue  # it has landed
@@ -340,27 +374,7 @@ def open_door(tx: Transaction, provider: str) -> None:
 def known_door(tx: Transaction, provider: str) -> KnownDoor:
     """Read how the door stands: who has an unconfirmed create, how long to stay away, how much is queued."""
     row = tx.execute(select(DOORS).where(DOORS.c.provider == provider)).one_or_none()
-    queued = tx.execute(
-        select(func.coalesce(func.sum(BATCHES.c.total), 0))
-        .select_from(BATCHES)
-        .join(SHARDS, SHARDS.c.shard_id == BATCHES.c.shard_id)
-        .join(RUNS, RUNS.c.run_id == SHARDS.c.run_id)
-        .where(
-            BATCHES.c.provider + ":" + RUNS.c.credential == provider,  # a door is a provider's account
-            BATCHES.c.role != Role.SUSPECT,
-            SHARDS.c.state != AttemptState.DROPPED,  # the batch of a shard that was given up stays planned for ever
-            BATCHES.c.state.in_(
-                [
-                    BatchState.PLANNED,
-                    *UNCONFIRMED,
-                    BatchState.VALIDATING,
-                    BatchState.QUEUED,
-                    BatchState.RUNNING,
-                    BatchState.FINALIZING,
-                ]
-            ),
-        )
-    ).scalar_one()
+    queued = tx.execute(_QUEUED, {"door": provider}).scalar_one()
     return KnownDoor(
         unconfirmed_batch=None if row is None or row.unconfirmed_batch is None else BatchId(row.unconfirmed_batch),
         backoff_until=None if row is None else row.backoff_until,

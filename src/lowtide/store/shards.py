@@ -4,10 +4,10 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, func, literal, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, String, bindparam, func, literal, literal_column, select, update
 
 from lowtide.attempt import AttemptState, CallState
 from lowtide.batch import AT_PROVIDER, BatchState, BatchView, LineProblem
@@ -112,9 +112,11 @@ class LotRow:
     requests_max: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Landed:
-    """One request's outcome as it is written: its attempt and its new state (``succeeded``, ``failed``, ``retry``...)."""
+class Landed(NamedTuple):
+    """One request's outcome as it is written: its attempt and its new state (``succeeded``, ``failed``, ``retry``...).
+
+    A tuple: one is made for every answer.
+    """
 
     ordinal: int
     seq: int
@@ -145,38 +147,54 @@ class Body:
     tries: int
 
 
-def _pending(run: RunRow, packed_seq: ColumnElement[int] | int) -> ColumnElement[bool]:
+def _pending(packed_seq: ColumnElement[int] | int, sealed_seq: ColumnElement[int] | int) -> ColumnElement[bool]:
     """Requests of whole waves that were in no shard yet."""
     seq = REQUESTS.c.seq
-    return (REQUESTS.c.state == "pending") & (seq > packed_seq) & (seq <= run.sealed_seq)
+    return (REQUESTS.c.state == "pending") & (seq > packed_seq) & (seq <= sealed_seq)
+
+
+# What every turn asks, made once: making a statement takes longer than asking a small one.
+_PLAN = bindparam("plan_id", type_=String)
+_LOTS = (
+    select(
+        LOTS.c.lot,
+        LOTS.c.provider,
+        LOTS.c.model,
+        LOTS.c.endpoint,
+        LOTS.c.turn,
+        LOTS.c.route,
+        select(func.min(REQUESTS.c.seq))
+        .where(
+            REQUESTS.c.plan_id == _PLAN,
+            REQUESTS.c.lot == LOTS.c.lot,
+            _pending(LOTS.c.packed_seq, bindparam("sealed_seq", type_=BigInteger)),
+        )
+        .scalar_subquery()
+        .label("first"),
+    )
+    .where(LOTS.c.plan_id == _PLAN)
+    .order_by(LOTS.c.turn, LOTS.c.lot)
+)
+# Found by their numbers and grouped by what is no plain column: asked for plainly, SQLite takes the index of the lots and
+# walks through the whole plan.
+_LOT = REQUESTS.c.lot + literal_column("0")
+_RETRYING = (
+    select(_LOT, func.count(), func.min(REQUESTS.c.seq))
+    .where(
+        REQUESTS.c.plan_id == _PLAN,
+        REQUESTS.c.seq.in_(select(REQUESTS.c.seq).where(REQUESTS.c.plan_id == _PLAN, RETRYING)),
+    )
+    .group_by(_LOT)
+)
 
 
 def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
     """Read the lots of which something waits, in order of turns (the first ``LOTS_MAX``), each with what comes first of it."""
     plan_id = run.plan_id
-    first = (
-        select(func.min(REQUESTS.c.seq))
-        .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.lot == LOTS.c.lot, _pending(run, LOTS.c.packed_seq))
-        .scalar_subquery()
-    )
-    rows = tx.execute(
-        select(
-            LOTS.c.lot,
-            LOTS.c.provider,
-            LOTS.c.model,
-            LOTS.c.endpoint,
-            LOTS.c.turn,
-            LOTS.c.route,
-            first.label("first"),
-        )
-        .where(LOTS.c.plan_id == plan_id)
-        .order_by(LOTS.c.turn, LOTS.c.lot)
-    ).all()
+    rows = tx.execute(_LOTS, {"plan_id": plan_id, "sealed_seq": run.sealed_seq}).all()
     out = _lots_out(tx, run) if any(row.turn for row in rows) else frozenset[int]()
     goes_first: dict[tuple[str, str, str], int] = {}  # the lowest turn of which something waits or is out
-    query = select(REQUESTS.c.lot, func.count(), func.min(REQUESTS.c.seq))
-    query = query.where(REQUESTS.c.plan_id == plan_id, RETRYING).group_by(REQUESTS.c.lot)
-    retrying = {lot: (count, seq) for lot, count, seq in tx.execute(query)}
+    retrying = _retrying(tx, plan_id)
     found: list[KnownLot] = []
     for row in rows:
         count, seq = retrying.get(row.lot, (0, row.first))
@@ -201,6 +219,11 @@ def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
         if len(found) == LOTS_MAX:
             break
     return tuple(found)
+
+
+def _retrying(tx: Transaction, plan_id: str) -> dict[int, tuple[int, int]]:
+    """Give how many requests of each lot go out again, and the first of them."""
+    return {lot: (count, seq) for lot, count, seq in tx.execute(_RETRYING, {"plan_id": plan_id})}
 
 
 def _lots_out(tx: Transaction, run: RunRow) -> frozenset[int]:
@@ -234,7 +257,7 @@ def candidates(tx: Transaction, run: RunRow, lot: LotRow, *, realtime: bool) -> 
         .where(CALLS.c.plan_id == plan_id, CALLS.c.seq == REQUESTS.c.seq, CALLS.c.state == CallState.DOUBTFUL)
         .exists()
     )
-    for fresh, where in ((False, RETRYING), (True, _pending(run, lot.packed_seq))):
+    for fresh, where in ((False, RETRYING), (True, _pending(lot.packed_seq, run.sealed_seq))):
         if not fresh and not retrying_count(tx, run):
             continue  # a look at an index, where the ordered query would walk through the whole plan
         again = literal(value=False) if fresh else doubted
@@ -257,7 +280,7 @@ def first_of_kind(tx: Transaction, run: RunRow, kind: str, provider: str, model:
             REQUESTS.c.kind == kind,
             REQUESTS.c.model == model,
             LOTS.c.provider == provider,
-            RETRYING | _pending(run, LOTS.c.packed_seq),
+            RETRYING | _pending(LOTS.c.packed_seq, run.sealed_seq),
         )
     )
     found: int | None = tx.execute(query.order_by(REQUESTS.c.seq).limit(1)).scalar()
@@ -346,6 +369,12 @@ def batch(tx: Transaction, batch_id: int) -> BatchRow:
     return _batch(tx.execute(select(BATCHES).where(BATCHES.c.batch_id == batch_id)).one())
 
 
+def batches(tx: Transaction, batch_ids: Sequence[BatchId]) -> list[BatchRow]:
+    """Read some batches, in the order they were made."""
+    query = select(BATCHES).where(BATCHES.c.batch_id.in_(batch_ids)).order_by(BATCHES.c.batch_id)
+    return [_batch(row) for row in tx.execute(query)]
+
+
 def set_batch(tx: Transaction, batch_id: int, **values: object) -> None:
     """Write columns of a batch."""
     tx.execute(BATCHES.update().where(BATCHES.c.batch_id == batch_id).values(**values))
@@ -432,6 +461,33 @@ def bodies(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[Bod
         REQUESTS.c.output_tokens,
         REQUESTS.c.tries,
     )
+    for row in _of_members(store, plan_id, members, columns):
+        yield Body(
+            seq=row.seq,
+            key=row.key,
+            kind=row.kind,
+            model=row.model,
+            lot=row.lot,
+            body_at=row.body_at,
+            body_bytes=row.body_bytes,
+            ceiling=Nanos(row.ceiling_nanos),
+            realtime=Nanos(row.realtime_nanos),
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            tries=row.tries,
+        )
+
+
+def body_places(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[int]:
+    """Stream where the bodies of a shard's requests lie, in ordinal order: all that sending a batch needs."""
+    for (body_at,) in _of_members(store, plan_id, members, (REQUESTS.c.body_at,)):
+        yield body_at
+
+
+def _of_members(
+    store: Store, plan_id: PlanId, members: "array[int]", columns: Sequence[ColumnElement[Any]]
+) -> Iterator[Row[Any]]:
+    """Stream some columns of a shard's requests in ordinal order, a page a snapshot."""
     for start in range(0, len(members), PAGE):
         page = members[start : start + PAGE]
         query = select(*columns).where(REQUESTS.c.plan_id == plan_id)
@@ -442,21 +498,7 @@ def bodies(store: Store, plan_id: PlanId, members: "array[int]") -> Iterator[Bod
         with store.read() as tx:
             rows = tx.execute(query.order_by(REQUESTS.c.seq)).all()
         assert len(rows) == len(page), "every member has its row"
-        for row in rows:
-            yield Body(
-                seq=row.seq,
-                key=row.key,
-                kind=row.kind,
-                model=row.model,
-                lot=row.lot,
-                body_at=row.body_at,
-                body_bytes=row.body_bytes,
-                ceiling=Nanos(row.ceiling_nanos),
-                realtime=Nanos(row.realtime_nanos),
-                input_tokens=row.input_tokens,
-                output_tokens=row.output_tokens,
-                tries=row.tries,
-            )
+        yield from rows
 
 
 def models_of(store: Store, plan_id: PlanId, members: "array[int]") -> list[str]:
@@ -539,12 +581,12 @@ def land(
 ) -> None:
     """Write a block of outcomes and the requests' new states, in the caller's transaction with their settlement."""
     moment = instant_text(at)
-    store.bulk(
+    store.insert(
         tx,
-        "insert into attempts (shard_id, ordinal, plan_id, seq, outcome, code, message, answer_at, input_tokens,"
+        "attempts (shard_id, ordinal, plan_id, seq, outcome, code, message, answer_at, input_tokens,"
         " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_write_30m_tokens,"
-        " cache_write_12h_tokens, output_tokens, reasoning_tokens, cost_nanos,"
-        ' "at") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        ' cache_write_12h_tokens, output_tokens, reasoning_tokens, cost_nanos, "at")',
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 shard_id,

@@ -73,10 +73,9 @@ def _look_at_call(tx: Transaction, response_id: str, now: datetime) -> Heard:
     return Heard.NOTHING_DUE if known else Heard.UNKNOWN_OBJECT
 
 
-def heard_since(tx: Transaction, object_id: str, since: datetime) -> bool:
-    """Say whether an event about an object came after a moment."""
-    named = (WEBHOOKS.c.object_id == object_id) & (WEBHOOKS.c.received_at > since)
-    return tx.execute(select(WEBHOOKS.c.webhook_id).where(named).limit(1)).first() is not None
+def heard_since(tx: Transaction, since: datetime) -> frozenset[str]:
+    """Name what events came about after a moment."""
+    return frozenset(tx.execute(select(WEBHOOKS.c.object_id).where(WEBHOOKS.c.received_at > since)).scalars())
 
 
 def forget(tx: Transaction, before: datetime) -> int:

@@ -17,7 +17,7 @@ from lowtide.errors import TransportFailed
 from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
 from lowtide.packing import ordinal_of
-from lowtide.providers import ApiError, ResultLine
+from lowtide.providers import ApiError
 from lowtide.reports import counted
 from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded
 from lowtide.retry import again, wait
@@ -31,7 +31,8 @@ from lowtide.worker.hands import Hands, pause, payer
 from lowtide.worker.reading import result_lines
 from lowtide.worker.settling import hold_unpriced, landed_row, price, price_or_hold, request_state
 
-BLOCK = 500
+BLOCK = 2000  # results come in any order: the more of them at once, the fewer times one page of the database is written
+BLOCK_BYTES_MAX = 8 << 20  # of answers; a block of long ones is written early, so that memory stays flat
 QUEUE_FULL = frozenset({"token_limit_exceeded"})  # the provider's queue of batches has no room (OpenAI)
 FULL_WAIT = timedelta(minutes=5)
 LANDED_BEFORE, SEEN_NOW = 1, 2  # what a byte of ``_Collection.seen`` says; 0 is not seen
@@ -49,7 +50,8 @@ class _Collection:
     seen: bytearray
     canceling: bool
     models: list[str] = field(default_factory=list)
-    block: list[tuple[int, ResultLine]] = field(default_factory=list)
+    block: list[tuple[int, Outcome]] = field(default_factory=list)
+    block_bytes: int = 0
     twice: int = 0
     strange: int = 0
     notes: set[str] = field(default_factory=set)
@@ -116,8 +118,9 @@ async def _download(hands: Hands, this: _Collection) -> None:
                 this.twice += 1
             else:
                 this.seen[ordinal] = SEEN_NOW
-                this.block.append((ordinal, line))
-                if len(this.block) >= BLOCK:
+                this.block.append((ordinal, line.outcome))
+                this.block_bytes += len(line.outcome.message) if isinstance(line.outcome, Succeeded) else 0
+                if len(this.block) >= BLOCK or this.block_bytes >= BLOCK_BYTES_MAX:
                     await _write_block(hands, this)
     except TransportFailed as error:
         await _write_block(hands, this)
@@ -159,6 +162,7 @@ async def _write_block(hands: Hands, this: _Collection) -> None:
             runs.note(tx, this.run.run_id, now, note, level="alarm")
     this.notes.clear()
     this.block.clear()
+    this.block_bytes = 0
     points.reached("collect.after_block")
 
 
@@ -170,8 +174,7 @@ def _priced(
     landed: list[Landed] = []
     settlements: list[Settlement] = []
     reason = Reason.CANCELED_BUT_FINISHED if this.canceling else Reason.BATCH
-    for ordinal, line in this.block:
-        outcome = line.outcome
+    for ordinal, outcome in this.block:
         seq = this.shard.members[ordinal]
         tries = this.tries.get(seq, 0) + 1
         state = request_state(outcome, retry=again(hands.retry_rules, outcome, tries), canceling=this.canceling)

@@ -5,11 +5,12 @@ a create was sent twice because the first never showed up, the listing is search
 that suspect is looked into once it is over, and never canceled, for until then nothing proves that it is ours.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from lowtide import points
 from lowtide.batch import AT_PROVIDER, FOUND, OVER, READABLE, BatchEvent, BatchView, next_state
-from lowtide.dispatch import BatchId, CancelBatch, LookInside, Poll, Role, RunState
+from lowtide.dispatch import CancelBatch, LookInside, Poll, Role, RunState
 from lowtide.errors import TransportFailed
 from lowtide.providers import ApiError
 from lowtide.retry import next_poll
@@ -30,7 +31,7 @@ DRAIN_WAIT = timedelta(seconds=20)  # between two looks at a batch that is being
 async def poll(hands: Hands, run: RunRow, command: Poll) -> None:
     """Ask how batches stand and write it."""
     with hands.store.read() as tx:
-        wanted = [shards.batch(tx, batch_id) for batch_id in command.batches]
+        wanted = shards.batches(tx, command.batches)
     asked_at = await hands.clock.now()
     one_by_one = len(wanted) <= ONE_BY_ONE_MAX and all(batch.creates <= 1 for batch in wanted)
     try:
@@ -55,12 +56,14 @@ async def _poll_by_list(
         if isinstance(page, ApiError):
             return page
         points.reached("poll.after_reply")
+        found: list[tuple[BatchRow, BatchView]] = []
         for view in page.batches:
             batch = missing.pop(view.provider_batch_id, None)
             if batch is not None:
-                await _write(hands, run, batch, view, asked_at)
+                found.append((batch, view))
             else:
                 await _suspect(hands, run, wanted, view)
+        await _write(hands, run, found, asked_at)
         if oldest is not None and any(view.created_at < oldest for view in page.batches):
             break
     return list(missing.values())
@@ -122,7 +125,7 @@ async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow, asked_at: dateti
     points.reached("poll.after_reply")
     found = hands.codec.decode_batch(status=reply.status, headers=reply.headers, body=reply.body)
     if not isinstance(found, ApiError):
-        await _write(hands, run, batch, found, asked_at)
+        await _write(hands, run, [(batch, found)], asked_at)
     elif found.status == 404:
         await _not_found(hands, run, batch)
     else:
@@ -130,28 +133,29 @@ async def _poll_one(hands: Hands, run: RunRow, batch: BatchRow, asked_at: dateti
     return None
 
 
-async def _write(hands: Hands, run: RunRow, batch: BatchRow, view: BatchView, asked_at: datetime) -> None:
+async def _write(hands: Hands, run: RunRow, found: Sequence[tuple[BatchRow, BatchView]], asked_at: datetime) -> None:
+    """Write how batches stand that were seen at once, after ``asked_at``."""
+    if not found:
+        return
     now = await hands.clock.now()
+    views = {batch.batch_id: view for batch, view in found}
     with hands.store.write() as tx:
-        # An event that came while we asked may tell of more than this reply could know.
-        heard = webhooks.heard_since(tx, view.provider_batch_id, asked_at)
-        write_view(hands, tx, run, batch.batch_id, view, now, again=heard)
+        # An event that came while we asked may tell of more than a reply could know.
+        heard = webhooks.heard_since(tx, asked_at)
+        for batch in shards.batches(tx, list(views)):  # as they are by now
+            view = views[batch.batch_id]
+            write_view(hands, tx, run, batch, view, now, again=view.provider_batch_id in heard)
         runs.welcome_back(tx, hands.door)
     points.reached("poll.after_outcome")
 
 
 def write_view(
-    hands: Hands,
-    tx: Transaction,
-    run: RunRow,
-    batch_id: BatchId,
-    view: BatchView,
-    now: datetime,
-    *,
-    again: bool = False,
+    hands: Hands, tx: Transaction, run: RunRow, batch: BatchRow, view: BatchView, now: datetime, *, again: bool = False
 ) -> None:
-    """Write how a batch stands, and when it is looked at again: at once with ``again``."""
-    batch = shards.batch(tx, batch_id)
+    """Write how a batch stands, and when it is looked at again: at once with ``again``.
+
+    ``batch`` was read in this transaction.
+    """
     if batch.state not in AT_PROVIDER or batch.provider_batch_id != view.provider_batch_id:
         return  # another process was faster
     state = next_state(batch.state, view.event)
@@ -162,7 +166,7 @@ def write_view(
         patience = min(patience, DRAIN_WAIT)
     shards.set_batch(
         tx,
-        batch_id,
+        batch.batch_id,
         state=state,
         over_at=now if state in OVER else None,
         not_found=0,
@@ -244,4 +248,4 @@ async def cancel_batch(hands: Hands, run: RunRow, command: CancelBatch) -> None:
         # A refusal means that it is over already; the next look tells.
         shards.set_batch(tx, command.batch_id, cancel_asked=True, next_at=now)
         if not isinstance(found, ApiError):
-            write_view(hands, tx, run, command.batch_id, found, now)
+            write_view(hands, tx, run, shards.batch(tx, command.batch_id), found, now)

@@ -47,13 +47,15 @@ async def result_lines(hands: Hands, paths: Sequence[str]) -> AsyncIterator[Resu
                         break
                 yield hands.codec.decode_error(status=reply.status, headers=reply.headers, body=body)
                 return
-            async for line in _lines(reply.chunks):
-                found = _decoded(hands, line)
-                if found is not None:
-                    yield found
+            async for lines in _lines(reply.chunks):
+                for line in lines:
+                    found = _decoded(hands, line)
+                    if found is not None:
+                        yield found
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Stream whole lines, those of a chunk together."""
     rest: list[bytes] = []
     size = 0
     async for chunk in chunks:
@@ -64,14 +66,12 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             if size > LINE_BYTES_MAX:
                 raise TransportFailed(f"a result line is longer than {LINE_BYTES_MAX} bytes", sent=True)
             continue
-        rest.append(pieces[0])
-        yield b"".join(rest)
-        for piece in pieces[1:-1]:
-            yield piece
-        rest, size = [pieces[-1]], len(pieces[-1])
-    last = b"".join(rest)
-    if last:
-        yield last
+        pieces[0] = b"".join((*rest, pieces[0]))
+        last = pieces.pop()
+        rest, size = [last], len(last)
+        yield pieces
+    if any(rest):
+        yield [b"".join(rest)]
 
 
 def _decoded(hands: Hands, line: bytes) -> ResultLine | None:

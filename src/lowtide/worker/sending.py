@@ -299,10 +299,10 @@ async def _lines(hands: Hands, run: RunRow, row: ShardRow, lot: LotRow) -> Async
     codec, store = hands.codec, hands.store
     pieces: list[bytes] = [codec.batch_open()]
     size = since = 0
-    for ordinal, body in enumerate(shards.bodies(store, row.plan_id, row.members)):
+    for ordinal, body_at in enumerate(shards.body_places(store, row.plan_id, row.members)):
         line = codec.batch_line(
             custom_id=custom_id(row.shard_id, ordinal),
-            params=store.body(body.body_at),
+            params=store.body(body_at),
             endpoint=lot.endpoint,
             first=ordinal == 0,
         )

@@ -58,7 +58,8 @@ def landed_row(
     outcome: Outcome, *, ordinal: int, seq: int, state: str, answer_at: int | None = None, cost: Nanos = ZERO
 ) -> Landed:
     """Make the row of an outcome. ``answer_at`` and ``cost`` are an answer's; nothing else has or costs anything."""
-    code, message, usage = str(outcome_name(outcome)), "", None
+    name = outcome_name(outcome).value
+    code, message, usage = name, "", None
     match outcome:
         case Succeeded():
             code, usage = outcome.stop_reason, outcome.usage
@@ -69,7 +70,7 @@ def landed_row(
     return Landed(
         ordinal=ordinal,
         seq=seq,
-        outcome=outcome_name(outcome),
+        outcome=name,
         code=code,
         message=message,
         answer_at=answer_at,
