@@ -373,9 +373,8 @@ class _Ratio:
     def __init__(self) -> None:
         self.counted = self.estimated = self.squares = 1.0
         self.strayed = 0.1
-        self.error = sqrt(
-            self.strayed
-        )  # of one call (root of the mean square), as a share of what it will likely count
+        # Of one call (root of the mean square), as a share of what it will likely count.
+        self.error = sqrt(self.strayed)
 
     def apply(self, estimate: int) -> int:
         """Give what such an estimate will likely count."""

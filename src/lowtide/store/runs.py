@@ -71,8 +71,8 @@ class RunRow:
     leased_until: datetime | None
 
 
-# Written out, not bound: only so can the database see that its index of these few rows serves.
 NOTE_CHARACTERS_MAX = 2000
+# Written out, not bound: only so can the database see that its index of these few rows serves.
 RETRYING = REQUESTS.c.state == literal_column("'retry'")
 # Rows beyond the last whole wave are of one that was broken off: they are not there yet.
 _SEALED = (
