@@ -572,8 +572,8 @@ class _Limit:
         self.level = min(self.level, max(most, -self.limit) * MINUTE)
 
     def shorten(self) -> None:
-        """Allow bursts of half the length, one second at least."""
-        self.burst = max(self.burst // 2, self.limit // 60, 1)
+        """Allow bursts of half the length, one second at least, or all that the bucket allows where that is less."""
+        self.burst = max(self.burst // 2, min(self.limit // 60, self.burst_full), 1)
         self.pace = min(self.pace, 0)
 
     def lengthen(self) -> None:

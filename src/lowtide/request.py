@@ -11,6 +11,7 @@ from typing import NewType
 RequestKey = NewType("RequestKey", str)
 
 KEY_LENGTH_MAX = 512
+KIND_LENGTH_MAX = 40
 
 
 class Endpoint(StrEnum):

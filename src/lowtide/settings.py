@@ -101,7 +101,11 @@ SETTINGS: tuple[Setting, ...] = (
         default=90,
         help="wait after a lost create before it is believed never to have arrived",
     ),
-    Setting(name="poll_seconds_min", default=5, help="seconds between two looks at a young batch; a quarter less where another is looked at anyway"),
+    Setting(
+        name="poll_seconds_min",
+        default=5,
+        help="seconds between two looks at a young batch; a quarter less where another is looked at anyway",
+    ),
     Setting(name="poll_seconds_max", default=300, help="seconds between two looks at an old batch"),
 )
 CHOICES = {

@@ -11,8 +11,9 @@ from lowtide.catalog import Lane
 from lowtide.engine.desk import codecs_of
 from lowtide.engine.later_waves import add_later, prompt_threshold
 from lowtide.plan import Draft
+from lowtide.request import Neutral, Request, RequestKey
 from lowtide.settings import load_catalog, read_settings
-from lowtide.spool import Scales
+from lowtide.spool import Scales, Weighed
 from lowtide.workload import LaterWave, Quotes
 
 SETTINGS = read_settings({}, {}, Path("/"))
@@ -41,7 +42,7 @@ def row(sizes: list[int], key: str = "") -> LaterWave:
 
 
 def draft_of(rows: list[LaterWave], model: str) -> Draft:
-    draft = Draft(catalog=CATALOG, day=DAY, batch_limits={"anthropic": (1000, 10**9)})
+    draft = Draft(catalog=CATALOG, day=DAY, batch_limits={"anthropic": (1000, 10**9), "openai": (1000, 10**9)})
     scales = Scales(CODECS, CATALOG, DAY)
     for each in rows:
         add_later(draft, scales, 1, each, model)
@@ -72,6 +73,19 @@ def test_one_long_request_among_short_ones_is_not_hidden_by_their_average() -> N
     sheet = CATALOG.sheet("anthropic", HAIKU, Lane.BATCH, DAY)
     most = sum(sheet.ceiling_nanos(size, 1_000, dearest_write="", us_only=True) for size in sizes)
     assert draft_of([row(sizes)], HAIKU).total(Lane.BATCH).ceiling >= most
+
+
+@given(st.text(max_size=40), st.text(max_size=200), st.text(min_size=1, max_size=200))
+@pytest.mark.parametrize("model", [HAIKU, SONNET, "gpt-5.6"])
+def test_a_later_request_costs_at_most_no_more_when_it_is_made(model: str, system: str, shared: str, text: str) -> None:
+    """Its texts are as long as they may be; the provider also counts what stands around them."""
+    body = Neutral(system=system, shared=(shared,), text=text, max_output_tokens=1_000)
+    size = sum(len(each.encode()) for each in (system, shared, text))
+    planned = draft_of([row([size], key="k")], model)
+    made = Scales(CODECS, CATALOG, DAY).weigh(Request(key=RequestKey("k"), model=model, body=body, kind="goal"))
+    assert isinstance(made, Weighed)
+    assert made.costs.realtime.ceiling <= planned.largest[Lane.REALTIME]
+    assert made.costs.cheapest.ceiling <= planned.largest[Lane.BATCH]
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,17 @@ def test_the_cushion_of_a_small_bucket_is_a_quarter_of_it() -> None:
     assert subject._limits[Measure.REQUESTS].cushion == 5
 
 
+def test_a_refused_burst_of_a_bucket_smaller_than_two_seconds_is_not_lengthened() -> None:
+    subject = pacer(requests=600)
+    subject.started(CALL, NOW)
+    subject.refused(CALL, 1, NOW, 0.0, said(Measure.REQUESTS, 3, reset_at=NOW))
+    limit = subject._limits[Measure.REQUESTS]
+    assert (limit.capacity, limit.burst) == (14, 7), "ten would be a second's"
+    subject.started(CALL, NOW + seconds(2))
+    subject.finished(CALL, USED, said(Measure.REQUESTS, 30, reset_at=NOW + seconds(2)), NOW + seconds(2))
+    assert limit.capacity == 41, "and it is followed when it turns out to hold more"
+
+
 # ---------------------------------------------------------------- what counts
 
 

@@ -17,6 +17,11 @@ from lowtide.request import Neutral, RequestKey
 from lowtide.spool import Scales
 from lowtide.workload import LaterWave, PromptThreshold, Quotes
 
+BLANK = Neutral(
+    system="?", shared=("?",), text="?", max_output_tokens=1
+)  # the frame of every body that a later wave has
+BLANK_BYTES = 3
+
 
 def prompt_threshold(catalog: Catalog, provider: str, model: str, day: date) -> PromptThreshold | None:
     """Give the first prompt length at which a model's price changes, ``None`` where none is known."""
@@ -46,18 +51,20 @@ def add_later(draft: Draft, scales: Scales, wave: int, line: LaterWave, model: s
     own_bytes = line.input_bytes_likely - (line.quoted_bytes_likely if line.quotes else 0)
     each_in = likely_tokens(own_bytes // count, tokenizer=found.tokenizer)
     quoted = _quoted_tokens(scales.learned, line.quotes, model)
-    most_in = min(-(-line.input_bytes_ceiling // count), window)
     most_out = max(1, -(-line.output_tokens_ceiling // count))
-    each_in = min(each_in + quoted.likely // count, most_in)
     facts = codec.read_body(
-        codec.encode(model=model, body=Neutral(text="?", max_output_tokens=most_out)), codec.neutral_endpoint
+        codec.encode(model=model, body=replace(BLANK, max_output_tokens=most_out)), codec.neutral_endpoint
     )
     assert isinstance(facts, BodyFacts), "our own body reads"
+    frame = facts.content_bytes - BLANK_BYTES  # what a provider may count around the texts
+    most_in = min(-(-line.input_bytes_ceiling // count) + frame, window)
+    each_in = min(each_in + quoted.likely // count, most_in)
     # Nothing is known of what quotes answers of an unknown length: it goes from floor to ceiling, as they do.
     floor = (each_in - quoted.likely // count) * FLOOR_PERCENT // 100
     tokens_in = TokenRange(floor=floor, likely=each_in, ceiling=most_in, basis=quoted.basis)
     tokens_out = estimate_output(most_out, scales.learned.get((line.kind, model)))
-    longest = replace(tokens_in, ceiling=max(most_in, min(line.input_bytes_longest or window, window)))
+    longest_in = line.input_bytes_longest + frame if line.input_bytes_longest else window
+    longest = replace(tokens_in, ceiling=max(most_in, min(longest_in, window)))
     largest = scales.costs(codec, facts, longest, tokens_out)
     draft.add_later(
         wave=wave,

@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from lowtide.errors import Problem
-from lowtide.request import Neutral, Request, RequestKey
+from lowtide.request import KIND_LENGTH_MAX, Neutral, Request, RequestKey
+from lowtide.store.schema import KINDS, REQUESTS
 from lowtide.workload import Answer, PromptThreshold, Scope, WorkloadOptions
 from lowtide.workloads.bpmn import WORKLOAD
-from lowtide.workloads.bpmn.frozen import FORMAT, FORMAT_DIVIDED, Frame, frame_of, thaw
+from lowtide.workloads.bpmn.documents import DocumentTable, DocumentType
+from lowtide.workloads.bpmn.frozen import FORMAT, FORMAT_DIVIDED, Frame, frame_of, kind_of, thaw
+from lowtide.workloads.bpmn.hierarchy import Planned
+from lowtide.workloads.bpmn.model import NodeKind
 
 TABLE = """
 [limits]
@@ -129,6 +133,19 @@ def test_each_part_says_which_one_it_is_and_is_learned_about_apart(tmp_path: Pat
     assert whole.kind == "goal"
     assert f"the {len(requests)} pieces" in text(whole)
     assert f'type="goal, part 1 of {len(requests)}"' in text(whole)
+
+
+def test_kinds_of_parts_fit_the_store_and_are_of_one_document_each() -> None:
+    """The longest names that a table may have; SQLite would take longer ones, PostgreSQL refuses them."""
+    slugs = ["a" * 40, "a" * 39 + "b", "a" * 36, "a" * 35]
+    nodes = frozenset({NodeKind.PROCESS})
+    table = DocumentTable(
+        types=tuple(DocumentType(slug=slug, template="t", max_output_tokens=1, nodes=nodes) for slug in slugs)
+    )
+    kinds = [kind_of(Planned(node=0, row=row, wave=1, parts=2, part=1), table) for row in range(len(slugs))]
+    assert max(map(len, kinds)) <= KIND_LENGTH_MAX == REQUESTS.c.kind.type.length == KINDS.c.kind.type.length
+    assert len({*kinds, *slugs}) == 2 * len(slugs)
+    assert kinds[-1] == "a" * 35 + ".part"
 
 
 def test_a_part_that_failed_is_a_gap_in_the_whole(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 import zstandard
 
-from lowtide.request import KEY_LENGTH_MAX, RequestKey
+from lowtide.request import KEY_LENGTH_MAX, KIND_LENGTH_MAX, RequestKey
 from lowtide.workloads.bpmn.documents import DocumentTable
 from lowtide.workloads.bpmn.hierarchy import Forest, Planned, documented_below
 from lowtide.workloads.bpmn.model import Model
@@ -101,9 +101,17 @@ def name_of(document: Planned, table: DocumentTable) -> str:
 
 
 def kind_of(document: Planned, table: DocumentTable) -> str:
-    """Name what a document is asked for as: parts are learned about apart from whole documents."""
+    """Name what a document is asked for as: parts are learned about apart from whole documents.
+
+    A long name is cut and ends in a hash of the whole: what two tables call alike is one kind, and no two of a table are.
+    """
     slug = table.types[document.row].slug
-    return f"{slug}{PART}" if document.part else slug
+    if not document.part:
+        return slug
+    if len(slug) + len(PART) > KIND_LENGTH_MAX:
+        mark = f"~{hashlib.sha256(slug.encode()).hexdigest()[:8]}"
+        slug = slug[: KIND_LENGTH_MAX - len(PART) - len(mark)] + mark
+    return f"{slug}{PART}"
 
 
 def _fitting(whole: str, *, slug: str, force_hash: bool = False) -> str:
