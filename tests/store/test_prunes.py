@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
-from world import NOW, PAYER, PLAN, RUN, SHARD, add_plan, add_run, add_shard, land, landed, new_request, run
+from sqlalchemy import event, func, select
+from world import NOW, PAYER, PLAN, RUN, SHARD, Home, add_plan, add_run, add_shard, land, landed, new_request, run
 
 from lowtide.attempt import CallState
 from lowtide.dispatch import RunState
@@ -165,6 +165,33 @@ def test_a_dead_writer_s_segment_that_a_row_needs_stays(store: Store) -> None:
     with store.write() as tx:
         tx.execute(REQUESTS.update().values(body_at=answer))
     assert prunes.sweep(store) == (0, 0)
+    assert store.body(answer) == b"paid for"
+
+
+@pytest.mark.parametrize("statement", [1, 2, 3])
+def test_an_answer_that_lands_between_two_looks_of_a_sweep_stays(migrated: Home, statement: int) -> None:
+    """On PostgreSQL nobody waits for a sweep; on SQLite everybody does."""
+    store, other = migrated.open(), migrated.open()
+    if store.is_sqlite:
+        return
+    add_run(store, 1)
+    add_shard(store, [0])
+    segment(store, b"what rows of this world point at")
+    growing = other.new_segment("answers", worker_name("aaaaa"), NOW)
+    answer = growing.append(b"paid for")
+    growing.sync()
+    looks = 0
+
+    @event.listens_for(store._writing, "before_cursor_execute")
+    def _meanwhile(*_of: object) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == statement:
+            land(other, [landed(0, answer_at=answer)])
+            other.seal_segment(growing)
+
+    assert prunes.sweep(store) == (0, 0)
+    assert looks == 3
     assert store.body(answer) == b"paid for"
 
 

@@ -54,15 +54,17 @@ def prune(store: Store, *, before: datetime, now: datetime) -> Pruned:
 def sweep(store: Store) -> tuple[int, int]:
     """Delete segments that no row points at: their number and bytes. One that a living writer has open stays."""
     with store.write() as tx:
+        # Asked before the rows are: on PostgreSQL others write meanwhile, and whoever seals a segment has its rows written.
+        whole = [
+            row.segment
+            for row in tx.execute(select(SEGMENTS).where(~SEGMENTS.c.pruned))
+            if row.sealed or worker_is_dead(row.writer)
+        ]
         used: set[int] = set()
         for column in (REQUESTS.c.body_at, ATTEMPTS.c.answer_at):
             number = column.bitwise_rshift(literal_column("40"))
             used.update(tx.execute(select(number).where(column.is_not(None)).distinct()).scalars())
-        stray = [
-            row.segment
-            for row in tx.execute(select(SEGMENTS).where(~SEGMENTS.c.pruned))
-            if row.segment not in used and (row.sealed or worker_is_dead(row.writer))
-        ]
+        stray = [segment for segment in whole if segment not in used]
         for segment in stray:
             tx.execute(SEGMENTS.update().where(SEGMENTS.c.segment == segment).values(pruned=True))
     freed = 0
