@@ -55,7 +55,8 @@ class Request:
     ``key`` is stable, readable and unique in its plan: ``{file}:{node}:{document type}``, a row's key, a line's
     ``custom_id``. ``kind`` names what shares one template and so one shape of body (a document type, ``row``, ``line``):
     before the first batch of a kind one request is tried in real time. ``source`` says where the request came from
-    (``file`` or ``file:line``), for messages. ``depends_on`` are the keys whose finished text the body quotes.
+    (``file`` or ``file:line``), for messages. ``depends_on`` are the keys whose finished text the body quotes,
+    itself or through another that it quotes.
     ``provider`` is empty where whoever sells the model may be asked.
     """
 

@@ -84,7 +84,9 @@ class Bpmn:
             if frame.frozen.strict and any(finished.answer(key).text is None for key in depends_on):
                 continue
             finished.keep(depends_on)
-            yield _request(frame, number, text=frame.prompts.fill(draft, finished.answer), depends_on=depends_on)
+            text = frame.prompts.fill(draft, finished.answer)
+            # What a part had to do without is missing in the whole, too, and is named there.
+            yield _request(frame, number, text=text, depends_on=(*depends_on, *frame.behind(number)))
 
     def place(self, scope: Scope, key: RequestKey) -> PurePosixPath | None:
         """Say where a document goes: ``{file}/{node}/{document type}.md``, each part made safe (promise 10).
