@@ -10,7 +10,7 @@ class HttpCall:
 
     ``path`` begins with ``/`` and is joined to the provider's base URL. ``body`` is the whole body, or ``None`` when
     there is none or it is streamed (``transport.send`` then takes the stream and its ``content_length`` in bytes).
-    ``timeout_seconds`` bounds the wait for the reply's head.
+    ``timeout_seconds`` bounds the whole exchange; where a body is streamed, each wait for more of the reply.
     """
 
     method: str

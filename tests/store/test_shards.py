@@ -37,7 +37,7 @@ from lowtide.packing import Candidate, ShardId
 from lowtide.request import Endpoint
 from lowtide.store import Store, books, plans, runs, shards
 from lowtide.store.books import Settlement
-from lowtide.store.schema import ATTEMPTS, REQUESTS
+from lowtide.store.schema import ATTEMPTS, BATCHES, REQUESTS
 
 
 def states(store: Store, plan_id: str = PLAN) -> list[str]:
@@ -303,6 +303,17 @@ def test_all_that_is_to_be_read_of_a_batch_and_why_it_failed_are_kept(store: Sto
         shards.set_batch(tx, batch_id, **shards.view_values(view))
         row = shards.batch(tx, batch_id)
     assert (row.results_paths, row.problems, row.input_file_id) == (("/v1/a", "/v1/b"), problems, "file-1")
+
+
+def test_why_a_batch_was_refused_is_kept_up_to_a_limit_and_without_nul(store: Store) -> None:
+    """Its create was answered: were the answer not written, the batch would be a doubt."""
+    add_run(store)
+    add_shard(store)
+    batch_id = add_batch(store)
+    with store.write() as tx:
+        shards.set_batch(tx, batch_id, error="no\0 " + "x" * 2000)
+        error = tx.execute(select(BATCHES.c.error)).scalar_one()
+    assert error == "no\N{REPLACEMENT CHARACTER} " + "x" * 996
 
 
 def test_batches_that_are_not_over_are_counted(store: Store) -> None:

@@ -1,16 +1,17 @@
 """``store.webhooks``: an event counts once, moves a look nearer and never away, and writes nothing else, on both databases."""
 
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
-from world import NOW, PLAN, SECOND, SHARD, add_batch, add_run, add_shard
+from world import NOW, PLAN, SECOND, SHARD, Home, add_batch, add_run, add_shard
 
 from lowtide.batch import AT_PROVIDER, BatchState
-from lowtide.store import Store, calls
+from lowtide.store import Store, calls, shards
 from lowtide.store.schema import BATCHES, CALLS, WEBHOOKS
-from lowtide.store.webhooks import Event, Heard, forget, hear
+from lowtide.store.webhooks import Event, Heard, forget, hear, heard_since
 
 LATER = NOW + timedelta(minutes=5)
 
@@ -106,6 +107,22 @@ def test_what_we_do_not_know_is_kept_and_changes_nothing(ear: Ear) -> None:
     after = ear.rows()
     assert (after["batches"], after["calls"]) == (before["batches"], before["calls"])
     assert len(after["webhooks"]) == 4
+
+
+def test_an_event_waits_for_whoever_writes_about_its_batch_and_is_not_put_off(migrated: Home) -> None:
+    ear, store = Ear(migrated.open()), migrated.open()
+    add_run(store)
+    add_shard(store)
+    batch_id = add_batch(store, state=BatchState.RUNNING, provider_batch_id="batch_a", next_at=NOW)
+    comes = threading.Thread(target=ear.hear, args=("batch.completed", "batch_a"))
+    with store.write() as tx:
+        shards.batches(tx, [batch_id], lock=True)
+        assert not heard_since(tx, NOW - SECOND)
+        comes.start()
+        comes.join(0.3)
+        shards.set_batch(tx, batch_id, next_at=LATER)
+    comes.join(30)
+    assert ear.rows()["batches"][0]["next_at"] == NOW
 
 
 def test_old_events_are_forgotten(ear: Ear) -> None:

@@ -369,14 +369,17 @@ def batch(tx: Transaction, batch_id: int) -> BatchRow:
     return _batch(tx.execute(select(BATCHES).where(BATCHES.c.batch_id == batch_id)).one())
 
 
-def batches(tx: Transaction, batch_ids: Sequence[BatchId]) -> list[BatchRow]:
-    """Read some batches, in the order they were made."""
+def batches(tx: Transaction, batch_ids: Sequence[BatchId], *, lock: bool = False) -> list[BatchRow]:
+    """Read some batches, in the order they were made. ``lock``: whoever else would change them waits for our end."""
     query = select(BATCHES).where(BATCHES.c.batch_id.in_(batch_ids)).order_by(BATCHES.c.batch_id)
-    return [_batch(row) for row in tx.execute(query)]
+    return [_batch(row) for row in tx.execute(query.with_for_update() if lock else query)]
 
 
 def set_batch(tx: Transaction, batch_id: int, **values: object) -> None:
     """Write columns of a batch."""
+    said = values.get("error")
+    if isinstance(said, str):
+        values["error"] = foreign_text(said, MESSAGE_CHARACTERS_MAX)
     tx.execute(BATCHES.update().where(BATCHES.c.batch_id == batch_id).values(**values))
 
 

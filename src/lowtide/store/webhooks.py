@@ -57,10 +57,11 @@ def _look_at_batch(tx: Transaction, provider_batch_id: str, now: datetime) -> He
     """Make a batch due that is at the provider. What is being read already keeps its own patience."""
     named = BATCHES.c.provider_batch_id == provider_batch_id
     waits = BATCHES.c.state.in_([*AT_PROVIDER]) & (BATCHES.c.next_at > now)
-    if tx.execute(BATCHES.update().where(named & waits).values(next_at=now)).rowcount:
-        return Heard.LOOK_NOW
-    known = tx.execute(select(BATCHES.c.batch_id).where(named)).first() is not None
-    return Heard.NOTHING_DUE if known else Heard.UNKNOWN_OBJECT
+    # Locked: whoever writes about it just now either sees this event, or has put off the next look before we look.
+    if tx.execute(select(BATCHES.c.batch_id).where(named).with_for_update()).first() is None:
+        return Heard.UNKNOWN_OBJECT
+    moved = tx.execute(BATCHES.update().where(named & waits).values(next_at=now)).rowcount
+    return Heard.LOOK_NOW if moved else Heard.NOTHING_DUE
 
 
 def _look_at_call(tx: Transaction, response_id: str, now: datetime) -> Heard:

@@ -140,9 +140,10 @@ async def _write(hands: Hands, run: RunRow, found: Sequence[tuple[BatchRow, Batc
     now = await hands.clock.now()
     views = {batch.batch_id: view for batch, view in found}
     with hands.store.write() as tx:
+        by_now = shards.batches(tx, list(views), lock=True)  # an event that comes from here on is written after us
         # An event that came while we asked may tell of more than a reply could know.
         heard = webhooks.heard_since(tx, asked_at)
-        for batch in shards.batches(tx, list(views)):  # as they are by now
+        for batch in by_now:
             view = views[batch.batch_id]
             write_view(hands, tx, run, batch, view, now, again=view.provider_batch_id in heard)
         runs.welcome_back(tx, hands.door)
