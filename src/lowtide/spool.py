@@ -78,6 +78,8 @@ class Scales:
             return (
                 Problem(where=where, what=f"the key is longer than {KEY_LENGTH_MAX} characters", hint="shorten it"),
             )
+        if "\0" in request.key:  # PostgreSQL cannot keep it, and a plan is the same whatever keeps it
+            return (Problem(where=where, what="the key has a NUL character", hint="remove it"),)
         provider = self.provider_of(request)
         codec = self.codecs.get(provider)
         if codec is None:

@@ -180,6 +180,21 @@ def test_every_problem_of_the_input_is_told_and_nothing_is_kept(live: Callable[.
     live(life)
 
 
+def test_a_key_that_not_every_store_can_keep_is_a_problem(live: Callable[..., None]) -> None:
+    async def life(desk: Desk) -> None:
+        source = desk.write(2)
+        first, second = source.read_text().splitlines()
+        line = json.loads(second) | {"custom_id": "a\0b"}
+        source.write_text(f"{first}\n{json.dumps(line)}\n")
+        with pytest.raises(InputRefused) as refused:
+            await desk.engine.plan(source, options=OPTIONS)
+        assert [(one.where, one.what) for one in refused.value.problems] == [
+            ("in.jsonl:2", "the key has a NUL character")
+        ]
+
+    live(life)
+
+
 def test_an_input_of_nothing_but_problems_is_refused_however_skipped(live: Callable[..., None]) -> None:
     async def life(desk: Desk) -> None:
         source = desk.write(1, model="claude-unheard-of")
