@@ -104,3 +104,25 @@ def test_a_call_that_breaks_by_our_own_fault_ends_the_worker():
 
     live(body)
     life.bury()
+
+
+def test_calls_of_several_models_keep_one_limit_of_calls_at_once():
+    """Each model had the whole limit: what had no connection waited for one behind its written intent, up to a doubt."""
+    models = (MODEL, "claude-sonnet-5")
+    life = Life(seed=65, widths=(24,), models=models, settings={"route": "realtime", "in_flight_max": 4})
+    out = [0, 0]  # now, at most
+
+    async def counted(call: HttpCall, go: Go) -> HttpReply:
+        if call.path != "/v1/messages":
+            return await go()
+        out[0] += 1
+        out[1] = max(out)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        reply = await go()
+        out[0] -= 1
+        return reply
+
+    report = judged(life, counted)
+    assert (report.state, report.answered, out) == ("done", 24, [0, 4])
+    life.bury()

@@ -218,9 +218,11 @@ def _choose(this: _Flown, now: datetime) -> tuple[list[tuple[Ticket, Body, Block
     """Take what may start now from the blocks in order, as far as the limits of its model go."""
     chosen: list[tuple[Ticket, Body, Block]] = []
     put_off: datetime | None = None
+    # One limit for all models: what has no connection would wait for one with its intent written, and be a doubt in the end.
+    room = this.hands.in_flight_max - sum(not ticket.asks for ticket in this.flight.calls)
     for block in _blocks(this):
         for _ in range(len(block.ready)):
-            if len(chosen) == START_MAX:
+            if len(chosen) >= min(START_MAX, room):
                 return chosen, put_off
             ordinal = block.ready[0]
             later = block.later.get(ordinal)
