@@ -28,7 +28,7 @@ from lowtide.errors import CredentialMissing, SettingsInvalid, StoreUnusable
 from lowtide.settings import load_catalog, read_settings
 from lowtide.store import Store
 from lowtide.store.schema import BATCHES, CALLS, WEBHOOKS
-from lowtide.store.webhooks import Heard
+from lowtide.store.webhooks import Event, Heard, hear
 from lowtide.testing import LoopbackTransport
 from lowtide.webhooks import BODY_BYTES_MAX, KEEP, Arrival, Receiver, Refused, listen, refusal, secret_from
 from lowtide.wire import HttpCall
@@ -670,6 +670,27 @@ def test_one_that_is_late_finds_nothing_to_do(live: Callable[..., None]) -> None
         assert await desk.hear() == [204]
         assert desk.receiver.counts == {Heard.NOTHING_DUE: 1}
         assert desk.rows()[:2] == before
+
+    live(scene)
+
+
+def test_one_of_a_machine_whose_clock_is_ahead_is_looked_after_once_and_not_all_the_while(
+    live: Callable[..., None],
+) -> None:
+    async def scene(desk: Desk) -> None:
+        due = (await desk.settle()).wake_at
+        now = await desk.engine.clock.now()
+        assert due is not None
+        ahead = now + timedelta(seconds=60)
+        with desk.engine.store.write() as tx:
+            batch_id = tx.execute(select(BATCHES.c.provider_batch_id)).scalar_one()
+            tx.execute(BATCHES.update().values(next_at=now))
+            hear(tx, Event(webhook_id="wh_1", type="batch.in_progress", object_id=batch_id), ahead)
+        assert (await desk.settle()).wake_at == ahead
+        await desk.pass_time(60)
+        wake_at = (await desk.settle()).wake_at
+        assert wake_at is not None
+        assert wake_at > ahead + FULL_TURN / 2
 
     live(scene)
 

@@ -74,9 +74,10 @@ def _look_at_call(tx: Transaction, response_id: str, now: datetime) -> Heard:
     return Heard.NOTHING_DUE if known else Heard.UNKNOWN_OBJECT
 
 
-def heard_since(tx: Transaction, since: datetime) -> frozenset[str]:
-    """Name what events came about after a moment."""
-    return frozenset(tx.execute(select(WEBHOOKS.c.object_id).where(WEBHOOKS.c.received_at > since)).scalars())
+def heard_since(tx: Transaction, since: datetime) -> dict[str, datetime]:
+    """Name what events came about after a moment, and when the last of each did, by the clock of whoever received it."""
+    query = select(WEBHOOKS.c.object_id, WEBHOOKS.c.received_at).where(WEBHOOKS.c.received_at > since)
+    return {row.object_id: row.received_at for row in tx.execute(query.order_by(WEBHOOKS.c.received_at))}
 
 
 def forget(tx: Transaction, before: datetime) -> int:

@@ -145,17 +145,25 @@ async def _write(hands: Hands, run: RunRow, found: Sequence[tuple[BatchRow, Batc
         heard = webhooks.heard_since(tx, asked_at)
         for batch in by_now:
             view = views[batch.batch_id]
-            write_view(hands, tx, run, batch, view, now, again=view.provider_batch_id in heard)
+            write_view(hands, tx, run, batch, view, now, heard_at=heard.get(view.provider_batch_id))
         runs.welcome_back(tx, hands.door)
     points.reached("poll.after_outcome")
 
 
 def write_view(
-    hands: Hands, tx: Transaction, run: RunRow, batch: BatchRow, view: BatchView, now: datetime, *, again: bool = False
+    hands: Hands,
+    tx: Transaction,
+    run: RunRow,
+    batch: BatchRow,
+    view: BatchView,
+    now: datetime,
+    *,
+    heard_at: datetime | None = None,
 ) -> None:
-    """Write how a batch stands, and when it is looked at again: at once with ``again``.
+    """Write how a batch stands, and when it is looked at again: at once after an event that the view may not know.
 
-    ``batch`` was read in this transaction.
+    ``batch`` was read in this transaction. ``heard_at`` may be ahead of us, by the clock of another machine: then it is
+    looked at by that time, and not over and over until then.
     """
     if batch.state not in AT_PROVIDER or batch.provider_batch_id != view.provider_batch_id:
         return  # another process was faster
@@ -165,13 +173,14 @@ def write_view(
     patience = next_poll(hands.retry_rules, now - born, hands.clock.chance())
     if batch.cancel_asked:  # it drains, and somebody waits for what is left
         patience = min(patience, DRAIN_WAIT)
+    next_at = now + patience if heard_at is None else min(now + patience, max(now, heard_at))
     shards.set_batch(
         tx,
         batch.batch_id,
         state=state,
         over_at=now if state in OVER else None,
         not_found=0,
-        next_at=now if over or again else now + patience,
+        next_at=now if over else next_at,
         looked_at=now,
         **shards.view_values(view),
     )
