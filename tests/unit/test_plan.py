@@ -469,6 +469,35 @@ def test_a_long_prompt_is_named_with_what_it_adds(draft: Draft, catalog: Catalog
     assert found.extra > 0
 
 
+@pytest.mark.parametrize("route", [Lane.BATCH, Lane.REALTIME])
+def test_what_a_long_prompt_adds_is_told_of_the_lane_that_it_takes(draft: Draft, catalog: Catalog, route: Lane) -> None:
+    """The first of a kind is tried in real time, whatever the others take; a later wave's, too."""
+    for key in ("first", "second"):
+        add(draft, key=key, model=HAIKU, tokens_in=200_000, tokens_out=1000)
+    draft.add_later(
+        wave=1,
+        kind="summary",
+        provider="anthropic",
+        model=HAIKU,
+        requests=1,
+        costs=LATER,
+        tokens_in=tokens(200_000),
+        tokens_out=tokens(1000),
+        key=RequestKey("later"),
+    )
+
+    def added(lane: Lane) -> int:
+        sheet = catalog.sheet("anthropic", HAIKU, lane, DAY)
+        base = 2 * sheet.likely_nanos(100_000, 0) + sheet.likely_nanos(0, 1000)
+        return sheet.likely_nanos(200_000, 1000) - base
+
+    assert {found.key: found.extra for found in close(draft, route=route.value).long_prompts} == {
+        "first": added(Lane.REALTIME),
+        "second": added(route),
+        "later": added(Lane.REALTIME),
+    }
+
+
 @pytest.mark.parametrize(("count", "long", "near"), [(90_000, 0, 0), (95_000, 0, 1), (150_000, 1, 0)])
 def test_one_request_of_a_later_wave_is_long_by_name(draft: Draft, count: int, long: int, near: int) -> None:
     add(draft, model=HAIKU)

@@ -92,6 +92,14 @@ class _Way(NamedTuple):
     sight: Sight | None
 
 
+class _Long(NamedTuple):
+    """A prompt beyond a threshold, with what that adds on its cheapest lane, and on each that it may take."""
+
+    way: _Way
+    prompt: LongPrompt
+    extras: Mapping[Lane, Nanos]
+
+
 @dataclass(slots=True, kw_only=True)
 class Draft:
     """A plan in the making. ``day`` is the day whose prices are quoted; ``batch_limits`` (requests, bytes) split batches.
@@ -106,7 +114,7 @@ class Draft:
     sums: dict[_Way, _Sum] = field(default_factory=dict)
     waves: dict[int, dict[str, int]] = field(default_factory=dict)
     kinds: dict[tuple[str, str, str], None] = field(default_factory=dict)
-    long_prompts: list[LongPrompt] = field(default_factory=list)
+    long_prompts: list[_Long] = field(default_factory=list)
     long_prompts_count: int = 0
     near_count: int = 0
     largest: dict[Lane, int] = field(default_factory=dict)
@@ -146,7 +154,7 @@ class Draft:
         total.limit_tokens += tokens_out.ceiling
         total.wire_bytes += body_bytes
         self._add_costs(total, costs, largest=costs)
-        self._long_prompt(key, provider, model, costs, tokens_in, tokens_out)
+        self._long_prompt(key, kind, provider, model, costs, tokens_in, tokens_out, wave=0, first=first)
 
     def add_bought(self, *, kind: str, provider: str, model: str) -> None:
         """Add a request of the first wave whose answer is there already: it costs nothing, and its kind is tried."""
@@ -180,7 +188,8 @@ class Draft:
         most = largest or costs
         if key is not None:
             assert requests == 1, "a request with a name stands alone"
-            self._long_prompt(key, provider, model, costs, tokens_in, tokens_out)
+            first = (kind, provider, model) not in self.kinds
+            self._long_prompt(key, kind, provider, model, costs, tokens_in, tokens_out, wave=wave, first=first)
         counts = self.waves.setdefault(wave, {})
         counts[kind] = counts.get(kind, 0) + requests
         shares = [(False, requests)]
@@ -341,7 +350,10 @@ class Draft:
             largest_ceiling=Nanos(max(self.largest_first, *(self.largest.get(each, 0) for each in may))),
             basis_input=self.basis_input,
             basis_output=Basis.LIMIT if unknown else Basis.LEARNED,
-            long_prompts=tuple(self.long_prompts),
+            long_prompts=tuple(
+                replace(long.prompt, extra=long.extras.get(_taken(long.way, lane), long.prompt.extra))
+                for long in self.long_prompts
+            ),
             long_prompts_count=self.long_prompts_count,
             near_threshold_count=self.near_count,
             prices=self._prices(may),
@@ -407,40 +419,44 @@ class Draft:
     def _long_prompt(
         self,
         key: RequestKey,
+        kind: str,
         provider: str,
         model: str,
         costs: Costs,
         tokens_in: TokenRange,
         tokens_out: TokenRange,
+        *,
+        wave: int,
+        first: bool,
     ) -> None:
-        """Note a prompt beyond a threshold with the dollars that this adds, on the cheapest lane it may take."""
+        """Note a prompt beyond a threshold with the dollars that this adds, on each lane that it may take."""
         lane = Lane.REALTIME if costs.batch is None else Lane.BATCH
         found = self.thresholds.get((provider, model, lane))
         if found is None:
             found = self.thresholds[provider, model, lane] = self.catalog.sheet(
                 provider, model, lane, self.day
             ).thresholds
-        if not found:
-            return
-        sheet = self.catalog.sheet(provider, model, lane, self.day)
         for threshold in found:
             if tokens_in.likely > threshold:
                 self.long_prompts_count += 1
                 if len(self.long_prompts) < LONG_PROMPTS_LISTED:
-                    with_tier = sheet.likely_nanos(tokens_in.likely, tokens_out.likely)
-                    # The same tokens at the price below the threshold: a part of the prompt that stays under it.
-                    base = sheet.likely_nanos(threshold, 0) * tokens_in.likely // threshold
-                    base += sheet.likely_nanos(0, tokens_out.likely)
-                    self.long_prompts.append(
-                        LongPrompt(
-                            key=key,
-                            input_tokens=tokens_in.likely,
-                            threshold=threshold,
-                            extra=Nanos(max(0, with_tier - base)),
-                        )
-                    )
+                    way = _Way(wave, kind, provider, model, first, costs.batch is not None, bool(costs.windows), None)
+                    extras = {
+                        each: self._added(way, each, threshold, tokens_in.likely, tokens_out.likely)
+                        for each in self.catalog.lanes(provider, model, self.day)
+                        if each in (lane, Lane.REALTIME, *costs.windows)
+                    }
+                    prompt = LongPrompt(key=key, input_tokens=tokens_in.likely, threshold=threshold, extra=extras[lane])
+                    self.long_prompts.append(_Long(way, prompt, extras))
             elif tokens_in.likely * NEAR_THRESHOLD[1] > threshold * NEAR_THRESHOLD[0]:
                 self.near_count += 1
+
+    def _added(self, way: _Way, lane: Lane, threshold: int, tokens_in: int, tokens_out: int) -> Nanos:
+        """Give what a prompt beyond a threshold adds on a lane."""
+        sheet = self.catalog.sheet(way.provider, way.model, lane, self.day)
+        # The same tokens at the price below the threshold: a part of the prompt that stays under it.
+        base = sheet.likely_nanos(threshold, 0) * tokens_in // threshold + sheet.likely_nanos(0, tokens_out)
+        return Nanos(max(0, sheet.likely_nanos(tokens_in, tokens_out) - base))
 
     def _lanes(self) -> tuple[Lane, ...]:
         """List every lane that any request may take."""
