@@ -221,7 +221,8 @@ def test_a_reply_that_never_ends_is_cut_at_a_limit(monkeypatch: pytest.MonkeyPat
     assert "larger than 1 MB" in failed.message
 
 
-def test_a_reply_that_trickles_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_reply_that_trickles_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, streams: bool) -> None:
     """A byte now and then kept every limit between two pieces; a call is bounded as a whole."""
     monkeypatch.setattr(http, "READ_SECONDS", 0.2)
 
@@ -232,8 +233,9 @@ def test_a_reply_that_trickles_is_not_waited_for_for_ever(monkeypatch: pytest.Mo
             await asyncio.sleep(0)
 
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
-    slow = HttpCall(method="POST", path="/v1/messages", body=b"hello", timeout_seconds=0)
-    assert fails(Server(head, more=trickle), slow).sent
+    slow = HttpCall(method="POST", path="/v1/messages", body=None if streams else b"hello", timeout_seconds=0)
+    upload = Upload(chunks=pieces(b"hello"), length=5) if streams else None
+    assert fails(Server(head, more=trickle), slow, upload).sent
 
 
 # streamed bodies

@@ -32,7 +32,8 @@ class Client:
         sent = _Sent()
         try:
             async with self._request(call, upload, sent, streams=upload is not None) as response:
-                return HttpReply(status=response.status, headers=_lower(response), body=await _whole(response))
+                async with asyncio.timeout(_seconds(call)):  # the reply to a streamed body has an end, too
+                    return HttpReply(status=response.status, headers=_lower(response), body=await _whole(response))
         except _FAILURES as error:
             raise _failed(call, self._base, error, sent) from error
 
@@ -82,7 +83,7 @@ class Client:
             URL(self._base + call.path, encoded=True),
             data=payload,
             headers=headers,
-            timeout=_timeout(max(call.timeout_seconds, READ_SECONDS), streams=streams),
+            timeout=_timeout(_seconds(call), streams=streams),
             allow_redirects=False,
         )
 
@@ -97,6 +98,10 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
             raise aiohttp.ClientPayloadError(f"the reply is larger than {REPLY_BYTES_MAX >> 20} MB")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _seconds(call: HttpCall) -> int:
+    return max(call.timeout_seconds, READ_SECONDS)
 
 
 @cache
