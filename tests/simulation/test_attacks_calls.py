@@ -126,3 +126,30 @@ def test_calls_of_several_models_keep_one_limit_of_calls_at_once():
     report = judged(life, counted)
     assert (report.state, report.answered, out) == ("done", 24, [0, 4])
     life.bury()
+
+
+def test_nothing_of_a_run_that_was_canceled_stays_in_memory():
+    """A worker of many runs kept the bodies of every block that was given up."""
+    life = Life(seed=66, widths=(9,), settings={"route": "realtime", "in_flight_max": 1})
+
+    async def body() -> None:
+        engine = life.engine()
+        run_id = await begin(life, engine)
+        worker = engine.worker([run_id])
+        worker._prepare()
+        blocks = worker.doors["anthropic"].flight.blocks
+        seen = 0
+        for _ in range(200):
+            turn = await worker.turn()
+            seen = max(seen, len(blocks))
+            if seen and not (await engine.run_report(run_id)).over:
+                await engine.cancel(run_id)
+            if not turn.open_runs:
+                break
+            if turn.wake_at is not None:
+                await engine.clock.sleep_until(turn.wake_at)
+        assert (seen, blocks) == (1, {})
+        engine.store.close()
+
+    live(body)
+    life.bury()

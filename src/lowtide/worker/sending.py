@@ -158,6 +158,7 @@ async def drop_shard(hands: Hands, run: RunRow, command: DropShard) -> None:
     with hands.store.write() as tx:
         row = shards.shard(tx, command.shard_id)
         drop(hands, tx, run, row, now)
+    hands.flight.blocks.pop(command.shard_id, None)
 
 
 def drop(hands: Hands, tx: Transaction, run: RunRow, row: ShardRow, now: datetime) -> None:
