@@ -56,10 +56,13 @@ def scope_of(
     split: bool = True,
     quoted: int = 400_000,
     threshold: PromptThreshold | None = THRESHOLD,
+    strict: bool = False,
 ) -> tuple[Scope, list[Problem]]:
     folder.joinpath("a.bpmn").write_text(f'<definitions xmlns="{NAMESPACE}">{inside}</definitions>')
     folder.joinpath("table.toml").write_text(TABLE.format(quoted=quoted))
-    options = WorkloadOptions(model="m", documents=folder / "table.toml", threshold=threshold, split=split)
+    options = WorkloadOptions(
+        model="m", documents=folder / "table.toml", threshold=threshold, split=split, strict=strict
+    )
     reading = WORKLOAD.read(folder, options)
     problems = [item for item in reading.requests() if isinstance(item, Problem)]
     return reading.scope(), problems
@@ -163,6 +166,13 @@ def test_what_a_part_had_to_do_without_is_missing_in_the_whole_too(tmp_path: Pat
     (whole,) = WORKLOAD.next_wave(scope, 2, Every())
     (before,) = WORKLOAD.next_wave(undivided, 1, Every())
     assert set(whole.depends_on) == {*before.depends_on, *keys_of(scope)[1]}
+
+
+def test_strict_asks_for_no_part_of_a_document_that_will_not_be_made(tmp_path: Path) -> None:
+    """One child failed: the whole is not asked for, and its other parts would be paid for nothing."""
+    scope, _ = scope_of(tmp_path, f'<process id="p" name="P">{tasks(12)}</process>', strict=True)
+    assert len(list(WORKLOAD.next_wave(scope, 1, Every()))) > 1
+    assert list(WORKLOAD.next_wave(scope, 1, Every("a.bpmn:t0:epic"))) == []
 
 
 def test_whoever_quotes_a_divided_document_waits_for_its_whole(tmp_path: Path) -> None:

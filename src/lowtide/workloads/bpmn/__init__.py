@@ -81,12 +81,15 @@ class Bpmn:
         finished = _Finished(answers)
         for number in frame.numbers_of(wave):
             draft, depends_on = _draft_of(frame, number)
-            if frame.frozen.strict and any(finished.answer(key).text is None for key in depends_on):
-                continue
+            undivided = frame.undivided(number)
+            if frame.frozen.strict and any(finished.answer(key).text is None for key in (*depends_on, *undivided)):
+                continue  # of a document that will not be made no part is asked for either
             finished.keep(depends_on)
             text = frame.prompts.fill(draft, finished.answer)
-            # What a part had to do without is missing in the whole, too, and is named there.
-            yield _request(frame, number, text=text, depends_on=(*depends_on, *frame.behind(number)))
+            if not frame.frozen.planned[number].part:
+                # What a part had to do without is missing in the whole, too, and is named there.
+                depends_on = (*depends_on, *undivided)
+            yield _request(frame, number, text=text, depends_on=depends_on)
 
     def place(self, scope: Scope, key: RequestKey) -> PurePosixPath | None:
         """Say where a document goes: ``{file}/{node}/{document type}.md``, each part made safe (promise 10).

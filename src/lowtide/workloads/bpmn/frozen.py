@@ -186,12 +186,10 @@ class Frame:
         quoted = self._quoted_below(document)
         return quoted[document.first : document.last] if document.part else quoted
 
-    def behind(self, number: int) -> list[RequestKey]:
-        """Give the documents that a divided one rests on through its parts; none for any other."""
+    def undivided(self, number: int) -> list[RequestKey]:
+        """Give the documents that a divided one, or that of a part, would quote undivided; none for any other."""
         document = self.frozen.planned[number]
-        if document.part or not document.parts:
-            return []
-        return [quote.key for quote in self._quoted_below(document)]
+        return [quote.key for quote in self._quoted_below(document)] if document.parts else []
 
     def title_of(self, number: int) -> str:
         """Name a document in words, without its node."""
