@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowtide.catalog import Lane
+from lowtide.catalog import Lane, TokenizerFamily
 from lowtide.engine.desk import codecs_of
 from lowtide.engine.later_waves import add_later, prompt_threshold
+from lowtide.estimate import likely_tokens
 from lowtide.plan import Draft
 from lowtide.request import Neutral, Request, RequestKey
 from lowtide.settings import load_catalog, read_settings
@@ -21,6 +22,7 @@ CATALOG = load_catalog(SETTINGS)
 CODECS = codecs_of(SETTINGS, CATALOG)
 DAY = date(2026, 11, 22)
 HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"  # the first has a threshold at 100,000 tokens, the second none
+TOKENIZER = found.tokenizer if (found := CATALOG.model("anthropic", HAIKU)) else TokenizerFamily.UNKNOWN
 SIZES = st.lists(st.integers(1, 1_500_000), min_size=1, max_size=6)
 
 
@@ -73,6 +75,27 @@ def test_one_long_request_among_short_ones_is_not_hidden_by_their_average() -> N
     sheet = CATALOG.sheet("anthropic", HAIKU, Lane.BATCH, DAY)
     most = sum(sheet.ceiling_nanos(size, 1_000, dearest_write="", us_only=True) for size in sizes)
     assert draft_of([row(sizes)], HAIKU).total(Lane.BATCH).ceiling >= most
+
+
+@given(st.integers(1, 5_000), st.integers(1, 50_000), st.integers(0, 4_000_000), st.integers(1, 100_000))
+def test_what_is_cut_off_of_the_quoted_answers_is_not_counted(answers: int, limit: int, shown: int, own: int) -> None:
+    """A table says how many bytes of answers one prompt quotes; they may be far more, and are longer than any window."""
+    cut = min(shown, answers * limit * 12)
+    line = LaterWave(
+        kind="goal",
+        requests=1,
+        input_bytes_likely=own + min(cut, answers * limit * 2),
+        input_bytes_ceiling=own + cut,
+        output_tokens_ceiling=1_000,
+        quoted_bytes_likely=min(cut, answers * limit * 2),
+        quotes=(Quotes(kind="epic", answers=answers, tokens_ceiling=answers * limit),),
+        input_bytes_longest=own + cut,
+    )
+    (total,) = (total for way, total in draft_of([line], HAIKU).sums.items() if way.wave == 1)
+    assert total.input_tokens <= likely_tokens(own, tokenizer=TOKENIZER) + likely_tokens(cut, tokenizer=TOKENIZER)
+    for lane in (Lane.BATCH, Lane.REALTIME):
+        floor, likely, ceiling, *_ = total.lanes[lane]
+        assert 0 <= floor <= likely <= ceiling
 
 
 @given(st.text(max_size=40), st.text(max_size=200), st.text(min_size=1, max_size=200))

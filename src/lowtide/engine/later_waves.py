@@ -49,8 +49,10 @@ def add_later(draft: Draft, scales: Scales, wave: int, line: LaterWave, model: s
     assert found is not None, "the first wave knew this model"
     window = found.largest_context_tokens
     own_bytes = line.input_bytes_likely - (line.quoted_bytes_likely if line.quotes else 0)
-    each_in = likely_tokens(own_bytes // count, tokenizer=found.tokenizer)
+    own_in = likely_tokens(own_bytes // count, tokenizer=found.tokenizer)
     quoted = _quoted_tokens(scales.learned, line.quotes, model)
+    # What is quoted has no more bytes than it may, however long the answers are: the rest of them is cut off.
+    shown_in = likely_tokens(max(0, line.input_bytes_ceiling - own_bytes) // count, tokenizer=found.tokenizer)
     most_out = max(1, -(-line.output_tokens_ceiling // count))
     facts = codec.read_body(
         codec.encode(model=model, body=replace(BLANK, max_output_tokens=most_out)), codec.neutral_endpoint
@@ -58,9 +60,9 @@ def add_later(draft: Draft, scales: Scales, wave: int, line: LaterWave, model: s
     assert isinstance(facts, BodyFacts), "our own body reads"
     frame = facts.content_bytes - BLANK_BYTES  # what a provider may count around the texts
     most_in = min(-(-line.input_bytes_ceiling // count) + frame, window)
-    each_in = min(each_in + quoted.likely // count, most_in)
+    each_in = min(own_in + min(quoted.likely // count, shown_in), most_in)
     # Nothing is known of what quotes answers of an unknown length: it goes from floor to ceiling, as they do.
-    floor = (each_in - quoted.likely // count) * FLOOR_PERCENT // 100
+    floor = min(own_in, most_in) * FLOOR_PERCENT // 100
     tokens_in = TokenRange(floor=floor, likely=each_in, ceiling=most_in, basis=quoted.basis)
     tokens_out = estimate_output(most_out, scales.learned.get((line.kind, model)))
     longest_in = line.input_bytes_longest + frame if line.input_bytes_longest else window
