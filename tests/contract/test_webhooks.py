@@ -631,6 +631,40 @@ def test_a_background_response_is_looked_at_when_its_event_comes(live: Callable[
     live(scene, route="2h")
 
 
+def test_an_event_that_comes_between_a_question_and_its_answer_is_not_lost(
+    live: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A response was under way when we asked; the event tells that it is over by now."""
+
+    async def scene(desk: Desk) -> None:
+        for _ in range(60):  # a few are started at a time
+            await desk.settle()
+            if len(desk.looks()) == 4:  # the first of its kind goes in real time
+                break
+            await desk.pass_time(1)
+        send, told = LoopbackTransport.send, list[str]()
+
+        async def slow(self: LoopbackTransport, call: HttpCall, upload: Any = None) -> Any:
+            reply = await send(self, call, upload)
+            name = call.path.rpartition("/")[2]
+            if call.method == "GET" and name.startswith("resp_") and not told:
+                assert json.loads(reply.body)["status"] in ("queued", "in_progress")
+                told.append(name)
+                while name not in {json.loads(body)["data"]["id"] for _, body in desk.got}:
+                    desk.got.clear()
+                    await desk.pass_time(60)  # while the reply is on its way
+                assert set(await desk.hear()) == {204}
+            return reply
+
+        monkeypatch.setattr(LoopbackTransport, "send", slow)
+        await desk.pass_time((min(desk.looks().values()) - await desk.engine.clock.now()).total_seconds())
+        await desk.settle()
+        assert len(told) == 1
+        assert told[0] not in desk.looks(), "it was asked about again, and is answered"
+
+    live(scene, route="2h")
+
+
 def test_a_forged_event_changes_nothing(live: Callable[..., None]) -> None:
     async def scene(desk: Desk) -> None:
         await desk.fault("webhook_forged")

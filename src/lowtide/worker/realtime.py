@@ -29,7 +29,7 @@ from lowtide.providers import ApiError, CallParts, Queued
 from lowtide.request import Endpoint
 from lowtide.result import Billed, Errored, Outcome, Retry, Succeeded, refusal
 from lowtide.retry import again, next_question, wait
-from lowtide.store import Transaction, books, calls, runs, shards
+from lowtide.store import Transaction, books, calls, runs, shards, webhooks
 from lowtide.store.books import Settlement
 from lowtide.store.runs import RunRow
 from lowtide.store.segments import SegmentWriter
@@ -583,14 +583,16 @@ def _close(tx: Transaction, row: ShardRow, now: datetime) -> None:
 def _write_queued(hands: Hands, tx: Transaction, row: ShardRow, ticket: Ticket, queued: Queued, now: datetime) -> None:
     call = calls.find(tx, row.shard_id, ticket.ordinal)
     assert call is not None, "its intent was written"
-    age = now - call.at
+    next_at = next_question(hands.retry_rules, now, now - call.at)
+    # An event that came since it was due may tell of more than this reply could know.
+    heard_at = webhooks.heard_since(tx, call.next_at or call.at).get(queued.response_id)
     calls.set_call(
         tx,
         row.shard_id,
         ticket.ordinal,
         state=next_state(call.state, CallEvent.TAKEN),
         response_id=queued.response_id,
-        next_at=next_question(hands.retry_rules, now, age),
+        next_at=next_at if heard_at is None else min(next_at, max(now, heard_at)),
     )
 
 
