@@ -319,7 +319,7 @@ class Pacer:
             self._window_goal = self._window
 
     def _recover(self) -> None:
-        """A call that began after the last slowing down went well: allow three times as many a round, in the end a quarter more."""
+        """A call that began after the last slowing down went well: three times as many a round, in the end a quarter more."""
         self._failures = 0
         for limit in self._limits.values():
             limit.lengthen()

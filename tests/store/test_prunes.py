@@ -52,7 +52,7 @@ def over(store: Store, plan_id: str = PLAN, run_id: str = RUN) -> tuple[Place, P
 
 
 def prune(store: Store, before: timedelta) -> prunes.Pruned:
-    return prunes.prune(store, before=NOW + before, now=NOW + before)
+    return prunes.prune(store, before=NOW + before)
 
 
 def test_what_ended_long_ago_is_forgotten_but_for_the_books(store: Store) -> None:

@@ -169,7 +169,7 @@ class PriceSheet:
         return _half_even(whole, scale), _half_even(prompt, scale)
 
     def quote(
-        self, prompt: "Tokens", answer: "Tokens", *, dearest_write: str | None = None, us_only: bool = True
+        self, prompt: Tokens, answer: Tokens, *, dearest_write: str | None = None, us_only: bool = True
     ) -> tuple[int, int, int, int, int, int]:
         """Give floor, likely cost and ceiling of a request, then the same of its answer alone: all by ``*_parts``.
 
@@ -204,7 +204,8 @@ class PriceSheet:
         Every input token at the dearest price it may meet, in any tier that so many tokens can reach, and all of the
         output. ``dearest_write`` is the dearest cache write its body may cause (``BodyFacts``): ``""`` for none,
         ``5m``, ``1h``, ``30m``, ``12h``; ``None`` means any that has a price. ``us_only`` is False only where the body
-        cannot be served, and so priced, as US-only. Never below ``cost_nanos`` of any usage within these bounds without a web search.
+        cannot be served, and so priced, as US-only. Never below ``cost_nanos`` of any usage within these bounds
+        without a web search.
 
         Raises: PriceUnknown when the body asks for a cache write that has no price.
         """

@@ -135,4 +135,4 @@ class Caring(Desk):
         Transfers stay (promise 4).
         """
         now = await self.clock.now()
-        return prunes.prune(self.store, before=now - older_than, now=now)
+        return prunes.prune(self.store, before=now - older_than)

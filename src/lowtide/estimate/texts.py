@@ -60,9 +60,10 @@ class Sight(StrEnum):
 class Weights:
     """Thousandths of a token that one character weighs, by kind, in one family.
 
-    ``spaces`` stand alone, and so count words; ``indents`` are pairs of them. Non-ASCII kinds are told by the first byte of a character. ``latin`` are letters with accents, which also break words
-    apart; ``right_to_left`` Hebrew and Arabic, with Armenian; ``indic`` everything from Devanagari to Khmer;
-    ``symbols`` dashes, quotes and arrows; ``wide`` the full-width forms; ``astral`` emoji and rare scripts.
+    ``spaces`` stand alone, and so count words; ``indents`` are pairs of them. Non-ASCII kinds are told by the first
+    byte of a character. ``latin`` are letters with accents, which also break words apart; ``right_to_left`` Hebrew and
+    Arabic, with Armenian; ``indic`` everything from Devanagari to Khmer; ``symbols`` dashes, quotes and arrows; ``wide``
+    the full-width forms; ``astral`` emoji and rare scripts.
     """
 
     letters: int

@@ -1,4 +1,4 @@
-"""What of replies is read alike for every provider: decoding that gives up, whose line it is, and replies that tell nothing."""
+"""What of replies is read alike for every provider: decoding that gives up, whose line it is, replies without news."""
 
 import re
 from collections.abc import Callable

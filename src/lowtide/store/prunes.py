@@ -20,7 +20,7 @@ class Pruned:
     bytes: int
 
 
-def prune(store: Store, *, before: datetime, now: datetime) -> Pruned:
+def prune(store: Store, *, before: datetime) -> Pruned:
     """Delete requests and answers of runs that ended before a moment; the runs, their attempts and transfers stay.
 
     So do requests of which a call is in doubt: what it may have cost is held, and somebody is to settle it by its name.
@@ -47,7 +47,6 @@ def prune(store: Store, *, before: datetime, now: datetime) -> Pruned:
         for plan_id in unused:
             plans.drop_plan(tx, plan_id)
     segments, freed = sweep(store)
-    del now
     return Pruned(runs=touched, plans=len(unused), segments=segments, bytes=freed)
 
 

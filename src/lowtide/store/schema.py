@@ -62,7 +62,7 @@ def instant_text(value: datetime) -> str:
 
 
 def foreign_text(text: str, characters_max: int) -> str:
-    """Write what somebody else said as the store keeps it: not longer than that, and without NUL, which PostgreSQL refuses."""
+    """Write what somebody else said as the store keeps it: no longer, and without NUL, which PostgreSQL refuses."""
     return text[:characters_max].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

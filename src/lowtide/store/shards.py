@@ -189,7 +189,7 @@ _RETRYING = (
 
 
 def waiting_lots(tx: Transaction, run: RunRow) -> tuple[KnownLot, ...]:
-    """Read the lots of which something waits, in order of turns (the first ``LOTS_MAX``), each with what comes first of it."""
+    """Read the first ``LOTS_MAX`` lots of which something waits, in order of turns, each with what comes first of it."""
     plan_id = run.plan_id
     rows = tx.execute(_LOTS, {"plan_id": plan_id, "sealed_seq": run.sealed_seq}).all()
     out = _lots_out(tx, run) if any(row.turn for row in rows) else frozenset[int]()
