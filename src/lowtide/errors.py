@@ -58,7 +58,7 @@ class LowtideError(Exception):
 class InputRefused(LowtideError):
     """The input has problems. Remedy: mend each one that is listed; nothing was sent.
 
-    ``count`` is how many there are, where not all of them were kept.
+    ``problems_count`` in JSON is how many there are: not all of them may have been kept.
     """
 
     code = "input_refused"
@@ -94,7 +94,7 @@ class PlanBlocked(LowtideError):
     def __init__(self, why: str) -> None:
         super().__init__(
             f"{why}; nothing was sent or spent",
-            hint="plan again by another lane, with a model that is sold, at today's prices",
+            hint="plan again by another lane, or with a model that is sold, at the prices of today",
         )
 
 

@@ -270,7 +270,9 @@ def test_an_input_that_changed_stops_a_plan(live: Callable[..., None]) -> None:
         desk.write(4)
         with pytest.raises(PlanChanged) as changed:
             await desk.engine.start_run(planned.plan.plan_id, cap=None, out=None)
-        assert changed.value.changes == (f"the input {desk.source} changed since the plan was made",)
+        assert changed.value.changes == (
+            f"the input {desk.source}, or what it is asked with, changed since the plan was made",
+        )
         desk.source.unlink()  # gone is no change: the plan has all of it
         assert await desk.engine.start_run(planned.plan.plan_id, cap=None, out=None)
 

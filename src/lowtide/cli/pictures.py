@@ -127,7 +127,7 @@ def _routes(plan: Plan) -> Table:
         made.padding = (0, 2, 0, 0)
     for line in sorted(plan.lines, key=lambda each: (each.provider, each.model, each.route)):
         route = ROUTES.get(line.route, line.route)
-        name = f"{route}, {line.parts:,} or more" if line.parts > 1 else route
+        name = f"batches, {line.parts:,} or more" if line.parts > 1 else route
         made.add_row(
             f"{name}, {_seller(plan, line)}" if several else name,
             f"{line.requests:,}",
@@ -472,7 +472,7 @@ def _larger_limit(report: RunReport) -> str:
         case "table":
             return "to have them whole, plan again with a larger --max-output-tokens"
         case "bpmn":
-            return "to have them whole, plan again with a larger max_output_tokens in their templates"
+            return "to have them whole, plan again with a larger max_output_tokens in the table of documents"
         case _:
             return "to have them whole, plan again with a larger max_tokens in their lines"
 

@@ -534,7 +534,7 @@ class Planning(Desk):
         for _ in reading.requests():
             pass
         if reading.digest() != plan.source_digest:
-            yield f"the input {plan.source} changed since the plan was made"
+            yield f"the input {plan.source}, or what it is asked with, changed since the plan was made"
 
 
 def _lane_wished(wish: Wish) -> Lane | None:

@@ -1,7 +1,7 @@
 """Documents whose one prompt could pass a price threshold, divided by node: parts first, then the whole that quotes them.
 
 A part has the prompt of its document, but quotes the documents of a few children only. What is decided here rests on limits,
-not on guesses: an answer never has more tokens than its limit, so a part that fits by them fits. Nothing is frozen here;
+and a part's own text on a guess with room to spare: an answer never has more tokens than its limit. Nothing is frozen here;
 ``Bpmn`` plans its waves again with what is found.
 """
 
