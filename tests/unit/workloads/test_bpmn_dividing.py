@@ -126,6 +126,25 @@ def test_a_part_stays_below_the_threshold_whatever_the_answers_are(tmp_path: Pat
             assert own + quoted < THRESHOLD.tokens, request.key
 
 
+def test_a_template_that_quotes_twice_makes_parts_of_half_the_size(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    shipped = Path(__file__).parents[3] / "src/lowtide/workloads/bpmn/templates/en/feature-goal.md.j2"
+    again = "{% for quote in node.quotes.shown %}{{ quote.text }}{% endfor %}"
+    (tmp_path / "own" / "feature-goal.md.j2").write_text(shipped.read_text() + again)
+    once, _ = scope_of(tmp_path, f'<process id="p" name="P">{tasks(8)}</process>')
+    options = WorkloadOptions(
+        model="m",
+        documents=tmp_path / "table.toml",
+        threshold=THRESHOLD,
+        split=True,
+        templates=tmp_path / "own",
+    )
+    reading = WORKLOAD.read(tmp_path, options)
+    assert not [item for item in reading.requests() if isinstance(item, Problem)]
+    longest = [max(map(len, parts_of(frame_of(scope.frozen)))) for scope in (once, reading.scope())]
+    assert longest == [10, 4]
+
+
 def test_each_part_says_which_one_it_is_and_is_learned_about_apart(tmp_path: Path) -> None:
     scope, _ = scope_of(tmp_path, f'<process id="p" name="P">{tasks(12)}</process>')
     requests = list(WORKLOAD.next_wave(scope, 1, Every()))

@@ -5,6 +5,7 @@ and a part's own text on a guess with room to spare: an answer never has more to
 ``Bpmn`` plans its waves again with what is found.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -53,8 +54,9 @@ def divide(frame: Frame, drafts: Iterator[tuple[int, Draft]], threshold: PromptT
             continue
         document = frame.frozen.planned[number]
         own = _own_tokens(frame, number, draft, threshold)
-        found = tuple(_slices(frame.quoted(number), _room(threshold) - own))
-        whole = own + len(found) * frame.frozen.table.types[document.row].max_output_tokens
+        times = max(Counter(draft.marks).values(), default=1)  # a template may quote a document more than once
+        found = tuple(_slices(frame.quoted(number), (_room(threshold) - own) // times))
+        whole = own + times * len(found) * frame.frozen.table.types[document.row].max_output_tokens
         if len(found) < 2 or whole > _room(threshold):
             undivided.append(number)
         else:
