@@ -5,6 +5,7 @@ exactly, in Python and in SQL's 64 bits up to about nine billion dollars. No flo
 """
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import NewType
@@ -62,11 +63,36 @@ def show_dollars(amount: int) -> str:
 
     Half to even at the last shown digit: ``$58.50``, ``$0.0188``, ``$0.0000035``, ``$0.00``.
     """
-    sign = "-" if amount < 0 else ""
+    return _with_digits(amount, _digits(amount))
+
+
+def show_sum(amounts: Sequence[int]) -> list[str]:
+    """Write amounts that are read as a sum with the same digits: what is shown adds up to their sum as it would be shown.
+
+    The first takes what rounding leaves over, so that a sum that fits a cap is never shown as one that passes it.
+    """
+    digits = max((_digits(amount) for amount in amounts if amount), default=2)
+    unit = 10 ** max(0, 9 - digits)
+    rest = [_rounded(amount, unit) for amount in amounts[1:]]
+    return [_with_digits(amount, digits) for amount in (_rounded(sum(amounts), unit) - sum(rest), *rest)]
+
+
+def _rounded(amount: int, unit: int) -> int:
+    """Round to a multiple of a unit, half to even."""
+    return round(Fraction(amount, unit)) * unit
+
+
+def _digits(amount: int) -> int:
+    """Say how many digits after the point people are shown of an amount."""
     dollars = Decimal(abs(amount)) / NANOS_PER_DOLLAR
     if dollars == 0 or dollars >= 1:
-        return f"{sign}${dollars.quantize(Decimal('0.01')):,}"
-    digits = max(2, -dollars.adjusted() + 1 if dollars.adjusted() > -2 else -dollars.adjusted() + 2)
-    text = f"{dollars.quantize(Decimal(1).scaleb(-digits)):f}"
-    whole, _, rest = text.partition(".")
+        return 2
+    return max(2, -dollars.adjusted() + 1 if dollars.adjusted() > -2 else -dollars.adjusted() + 2)
+
+
+def _with_digits(amount: int, digits: int) -> str:
+    """Write an amount with so many digits after the point, zeros at the end left out but for cents."""
+    sign = "-" if amount < 0 else ""
+    dollars = Decimal(abs(amount)) / NANOS_PER_DOLLAR
+    whole, _, rest = f"{dollars.quantize(Decimal(1).scaleb(-digits)):,f}".partition(".")
     return f"{sign}${whole}.{rest.rstrip('0').ljust(2, '0')}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowtide.money import ceiling_nanos, cost_nanos, decimal_dollars, nanos_from_dollars, show_dollars
+from lowtide.money import ceiling_nanos, cost_nanos, decimal_dollars, nanos_from_dollars, show_dollars, show_sum
 
 NANO = Fraction(1, 10**9)
 
@@ -130,3 +130,25 @@ def test_something_is_never_shown_as_nothing(nanos: int) -> None:
     assert float(show_dollars(nanos).replace("$", "").replace(",", "")) > 0
     shown = nanos_from_dollars(show_dollars(nanos))
     assert abs(shown - nanos) <= (5_000_000 if nanos >= 99_950_000 else nanos // 200)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "texts"),
+    [
+        ([728_977_000, 20_928_000], ["$0.729", "$0.0209"]),
+        ([1_149_112_000, 26_328_000], ["$1.1491", "$0.0263"]),
+        ([1_149_112_000, 0], ["$1.15", "$0.00"]),
+        ([12_345_678_900_000, 5_000_000_000], ["$12,345.68", "$5.00"]),
+        ([0, 0], ["$0.00", "$0.00"]),
+        ([3, 2_000_000_000], ["$0.000000003", "$2.00"]),
+    ],
+)
+def test_amounts_of_one_sum_have_the_same_digits(amounts: list[int], texts: list[str]) -> None:
+    assert show_sum(amounts) == texts
+
+
+@given(st.lists(st.integers(0, 10**13), min_size=1, max_size=4))
+def test_what_is_shown_of_a_sum_adds_up_and_strays_from_it_by_less_than_a_digit(amounts: list[int]) -> None:
+    shown = [nanos_from_dollars(text) for text in show_sum(amounts)]
+    finest = min((amount for amount in amounts if amount), default=10**9)
+    assert abs(sum(shown) - sum(amounts)) <= max(finest // 100, 1) if finest < 10**9 else 5_000_000

@@ -16,7 +16,7 @@ from lowtide.cli.screen import moment, span, tokens
 from lowtide.cli.times import full
 from lowtide.engine import Event
 from lowtide.errors import Problem
-from lowtide.money import ZERO, Nanos, show_dollars
+from lowtide.money import ZERO, Nanos, show_dollars, show_sum
 from lowtide.plan import Line, Plan, Rounds, price_sources
 from lowtide.reports import CUT, DECLINED, BatchReport, FailureReport, RunReport, counted
 
@@ -505,9 +505,10 @@ def stages(report: RunReport) -> str:
 
 
 def _money(report: RunReport) -> str:
-    text = f"{show_dollars(report.spent)} billed"
+    spent, held = show_sum([report.spent, report.held])
+    text = f"{spent} billed"
     if report.held:
-        text += f" + {show_dollars(report.held)} committed"
+        text += f" + {held} committed"
     text += f"   {_planned(report)}"
     return text + ("   no cap" if report.cap is None else f"   cap {show_dollars(report.cap)}")
 
