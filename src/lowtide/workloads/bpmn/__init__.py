@@ -235,9 +235,7 @@ class BpmnReading:
         threshold = self._options.threshold
         division = Division()
         if self._options.split and threshold is not None and not failures:
-            drafts: list[Problem] = []
-            division = divide(frame, _later_drafts(frame, failures, drafts), threshold)
-            yield from drafts
+            division = yield from _divided(frame, failures, threshold)
             if division.slices:
                 content = freeze(self._frozen(setting, calls, forest, division.slices))
                 frame = frame_of(content)
@@ -340,17 +338,21 @@ def _told(frame: Frame, division: Division, threshold: PromptThreshold) -> list[
     return told
 
 
-def _later_drafts(frame: Frame, failures: set[Problem], found: list[Problem]) -> Iterator[tuple[int, Draft]]:
-    """Draft every document that quotes others; problems go to ``found``."""
+def _divided(frame: Frame, failures: set[Problem], threshold: PromptThreshold) -> Generator[Problem, None, Division]:
+    """Divide every document whose prompt could pass the threshold."""
+    division = Division()
     for wave in range(1, frame.waves):
         for number in frame.numbers_of(wave):
-            drafted = _drafted(frame, number, failures)
-            try:
-                while True:
-                    found.append(next(drafted))
-            except StopIteration as end:
-                if end.value is not None:
-                    yield number, end.value
+            draft = yield from _drafted(frame, number, failures)
+            if draft is None or not is_near(frame, number, draft, threshold):
+                continue
+            document = frame.frozen.planned[number]
+            slices = divide(frame, number, draft, threshold)
+            if slices:
+                division.slices[document.node, document.row] = slices
+            else:
+                division.undivided.append(number)
+    return division
 
 
 def _drafted(frame: Frame, number: int, failures: set[Problem]) -> Generator[Problem, None, Draft | None]:

@@ -6,7 +6,7 @@ and a part's own text on a guess with room to spare: an answer never has more to
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -17,15 +17,15 @@ from lowtide.workloads.bpmn.prompts import Draft, Quoted
 ROOM_PERCENT = 90  # of a threshold: how far a prompt may come, because its own text is guessed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Cuts = tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True, kw_only=True)
 class Division:
-    """``slices`` has, by (node, row), where each part begins and ends among what its document quotes.
+    """``slices`` has, by (node, row), what ``divide`` found. ``undivided`` are the numbers of documents that stay too long."""
 
-    ``undivided`` are the numbers of documents that stay too long.
-    """
-
-    slices: Mapping[tuple[int, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    undivided: tuple[int, ...] = ()
+    slices: dict[tuple[int, int], Cuts] = field(default_factory=dict)
+    undivided: list[int] = field(default_factory=list)
 
     @property
     def parts(self) -> int:
@@ -45,23 +45,14 @@ def is_near(frame: Frame, number: int, draft: Draft, threshold: PromptThreshold)
     return tokens_at_most(frame, number, draft, threshold) > _room(threshold)
 
 
-def divide(frame: Frame, drafts: Iterator[tuple[int, Draft]], threshold: PromptThreshold) -> Division:
-    """Divide every document among ``drafts``, by number, whose prompt could pass the threshold."""
-    slices: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
-    undivided: list[int] = []
-    for number, draft in drafts:
-        if not is_near(frame, number, draft, threshold):
-            continue
-        document = frame.frozen.planned[number]
-        own = _own_tokens(frame, number, draft, threshold)
-        times = max(Counter(draft.marks).values(), default=1)  # a template may quote a document more than once
-        found = tuple(_slices(frame.quoted(number), (_room(threshold) - own) // times))
-        whole = own + times * len(found) * frame.frozen.table.types[document.row].max_output_tokens
-        if len(found) < 2 or whole > _room(threshold):
-            undivided.append(number)
-        else:
-            slices[document.node, document.row] = found
-    return Division(slices=slices, undivided=tuple(undivided))
+def divide(frame: Frame, number: int, draft: Draft, threshold: PromptThreshold) -> Cuts:
+    """Say where each part of a document begins and ends among what it quotes; nothing where it cannot be divided."""
+    own = _own_tokens(frame, number, draft, threshold)
+    times = max(Counter(draft.marks).values(), default=1)  # a template may quote a document more than once
+    found = tuple(_slices(frame.quoted(number), (_room(threshold) - own) // times))
+    limit = frame.frozen.table.types[frame.frozen.planned[number].row].max_output_tokens
+    fits = own + times * len(found) * limit <= _room(threshold)
+    return found if len(found) > 1 and fits else ()
 
 
 def _room(threshold: PromptThreshold) -> int:
