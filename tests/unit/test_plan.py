@@ -294,17 +294,29 @@ def test_routing_gets_what_each_wave_costs_on_each_lane(windows: Draft) -> None:
 LATER = Costs(batch=cost(1, 10, 101), realtime=cost(2, 21, 201))
 
 
-def add_later(draft: Draft, requests: int = 10, kind: str = "line", largest: Costs | None = None) -> None:
+def add_later(
+    draft: Draft,
+    requests: int = 10,
+    kind: str = "line",
+    *,
+    wave: int = 1,
+    model: str = SONNET,
+    tokens_in: int = 500,
+    tokens_out: int = 50,
+    largest: Costs | None = None,
+    key: str = "",
+) -> None:
     draft.add_later(
-        wave=1,
+        wave=wave,
         kind=kind,
         provider="anthropic",
-        model=SONNET,
+        model=model,
         requests=requests,
         costs=LATER,
-        tokens_in=tokens(500),
-        tokens_out=tokens(50),
+        tokens_in=tokens(tokens_in),
+        tokens_out=tokens(tokens_out),
         largest=largest,
+        key=RequestKey(key) if key else None,
     )
 
 
@@ -355,16 +367,7 @@ def test_each_wave_is_at_least_one_batch_of_its_own(draft: Draft) -> None:
     add(draft)
     add(draft, key="b")
     for wave in (1, 2, 3):
-        draft.add_later(
-            wave=wave,
-            kind="line",
-            provider="anthropic",
-            model=SONNET,
-            requests=1,
-            costs=LATER,
-            tokens_in=tokens(500),
-            tokens_out=tokens(50),
-        )
+        add_later(draft, requests=1, wave=wave)
     batch, realtime = close(draft).lines
     assert (batch.requests, batch.parts, realtime.parts) == (4, 4, 0)
 
@@ -474,17 +477,7 @@ def test_what_a_long_prompt_adds_is_told_of_the_lane_that_it_takes(draft: Draft,
     """The first of a kind is tried in real time, whatever the others take; a later wave's, too."""
     for key in ("first", "second"):
         add(draft, key=key, model=HAIKU, tokens_in=200_000, tokens_out=1000)
-    draft.add_later(
-        wave=1,
-        kind="summary",
-        provider="anthropic",
-        model=HAIKU,
-        requests=1,
-        costs=LATER,
-        tokens_in=tokens(200_000),
-        tokens_out=tokens(1000),
-        key=RequestKey("later"),
-    )
+    add_later(draft, 1, "summary", model=HAIKU, tokens_in=200_000, tokens_out=1000, key="later")
 
     def added(lane: Lane) -> int:
         sheet = catalog.sheet("anthropic", HAIKU, lane, DAY)
@@ -501,17 +494,7 @@ def test_what_a_long_prompt_adds_is_told_of_the_lane_that_it_takes(draft: Draft,
 @pytest.mark.parametrize(("count", "long", "near"), [(90_000, 0, 0), (95_000, 0, 1), (150_000, 1, 0)])
 def test_one_request_of_a_later_wave_is_long_by_name(draft: Draft, count: int, long: int, near: int) -> None:
     add(draft, model=HAIKU)
-    draft.add_later(
-        wave=1,
-        kind="summary",
-        provider="anthropic",
-        model=HAIKU,
-        requests=1,
-        costs=LATER,
-        tokens_in=tokens(count),
-        tokens_out=tokens(50),
-        key=RequestKey("file:node:summary"),
-    )
+    add_later(draft, 1, "summary", model=HAIKU, tokens_in=count, key="file:node:summary")
     plan = close(draft)
     assert (plan.long_prompts_count, plan.near_threshold_count) == (long, near)
     assert [found.key for found in plan.long_prompts] == ["file:node:summary"] * long
