@@ -65,7 +65,7 @@ class InputRefused(LowtideError):
 
     def __init__(self, problems: Sequence[Problem], *, hint: str = "", count: int | None = None) -> None:
         self.count = len(problems) if count is None else count
-        super().__init__(f"{self.count:,} problem{'' if self.count == 1 else 's'} in the input", hint=hint)
+        super().__init__(f"{counted(self.count, 'problem')} in the input", hint=hint)
         self.problems = tuple(problems)
 
 
@@ -164,3 +164,8 @@ class ProviderRefused(LowtideError):
 
 class ImpossibleEvent(AssertionError):
     """A life met an event that its table does not allow: we are wrong, and stop rather than guess. Not in the tree."""
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Write a count with its noun: ``1 request``, ``1,200 requests``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

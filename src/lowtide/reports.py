@@ -17,11 +17,6 @@ CUT = frozenset({"max_tokens", "model_context_window_exceeded"})  # stop reasons
 DECLINED = frozenset({"refusal"})  # and of one that the model would not give
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """Write a count with its noun: ``1 request``, ``1,200 requests``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchReport:
     """One batch of a run. ``landed`` counts outcomes stored here; the provider's own progress is unknown until it ends.

@@ -8,6 +8,7 @@ from fractions import Fraction
 from lowtide.caching.choice import lifetimes_allowed
 from lowtide.caching.terms import CacheStyle, Decision, HitRate, break_even
 from lowtide.caching.tree import ONE, Choice, Tree
+from lowtide.errors import counted
 from lowtide.money import Nanos, show_dollars
 
 
@@ -86,7 +87,7 @@ def summary(tree: Tree, choice: Choice, *, none: Nanos, everywhere: Nanos, chose
         saved = f"; writing everything would cost {show_dollars(everywhere - none)} more" if everywhere > none else ""
         return f"No breakpoint pays here{saved}."
     count = len(choice.marks)
-    cached = "1 prefix is cached" if count == 1 else f"{count:,} prefixes are cached"
+    cached = counted(count, "prefix is cached", "prefixes are cached")
     first = f", after one request with {'it' if count == 1 else 'each'} has gone first" if choice.rounds else ""
     return f"{cached} for {choice.lifetime}{first}; saves {show_dollars(none - chosen)}."
 

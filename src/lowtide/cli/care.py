@@ -11,7 +11,7 @@ from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, SPAN, Choices, choices, on_terminal, with_json
 from lowtide.cli.run import ConsentMissing
 from lowtide.cli.screen import span
-from lowtide.reports import counted
+from lowtide.errors import counted
 
 MARKS = {"ok": "green", "warning": "yellow", "bad": "bold red"}
 

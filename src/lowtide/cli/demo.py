@@ -22,9 +22,9 @@ from lowtide.cli.following import follow
 from lowtide.cli.options import PATH, Choices, choices, with_json
 from lowtide.cli.run import exit_code
 from lowtide.engine import Engine, Planned
-from lowtide.errors import LowtideError
+from lowtide.errors import LowtideError, counted
 from lowtide.money import decimal_dollars, show_dollars
-from lowtide.reports import RunReport, counted
+from lowtide.reports import RunReport
 from lowtide.transport import HttpTransport
 from lowtide.wire import HttpCall
 from lowtide.workload import WorkloadOptions

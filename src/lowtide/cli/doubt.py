@@ -15,8 +15,9 @@ from lowtide.cli.desk import desk
 from lowtide.cli.options import Choices, DollarsType, choices, harmless, on_terminal, with_json
 from lowtide.cli.run import ConsentMissing
 from lowtide.cli.screen import moment
+from lowtide.errors import counted
 from lowtide.money import Nanos, show_dollars
-from lowtide.reports import DoubtReport, counted
+from lowtide.reports import DoubtReport
 
 CEILING = "ceiling"
 NOT_DONE = 1

@@ -19,8 +19,9 @@ from lowtide.cli.options import Choices, harmless
 from lowtide.cli.screen import span
 from lowtide.clock import Clock
 from lowtide.engine import Engine
+from lowtide.errors import counted
 from lowtide.money import show_dollars
-from lowtide.reports import RunReport, counted
+from lowtide.reports import RunReport
 from lowtide.worker import Turn, Worker
 
 if TYPE_CHECKING:

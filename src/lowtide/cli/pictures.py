@@ -15,10 +15,10 @@ from lowtide.cli import screen
 from lowtide.cli.screen import moment, span, tokens
 from lowtide.cli.times import full
 from lowtide.engine import Event
-from lowtide.errors import Problem
+from lowtide.errors import Problem, counted
 from lowtide.money import ZERO, Nanos, show_dollars, show_sum
 from lowtide.plan import Line, Plan, Rounds, price_sources
-from lowtide.reports import CUT, DECLINED, BatchReport, FailureReport, RunReport, counted
+from lowtide.reports import CUT, DECLINED, BatchReport, FailureReport, RunReport
 
 AT_ITS_CAP = "at its cap"  # a run's reason when its money is used up
 KEY_REFUSED = "(401 "  # in a run's reason when the provider does not accept the key

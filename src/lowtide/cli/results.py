@@ -19,7 +19,7 @@ from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
 from lowtide.cli.options import PATH, Choices, choices, with_json
 from lowtide.cli.shapes import CURRENCY, dollars
-from lowtide.errors import LowtideError
+from lowtide.errors import LowtideError, counted
 from lowtide.reports import ResultRow, RunReport
 
 FINAL = ("succeeded", "failed", "canceled")
@@ -73,7 +73,7 @@ async def _results(chosen: Choices, run_id: str, form: str, out: Path | None, *,
     elif out is not None and not chosen.quiet:
         rest = report.planned - report.answered - report.failed - report.canceled
         more = f"; {rest:,} more to come" if rest and not failed else ""
-        print(f"{count:,} {'result' if count == 1 else 'results'} in {out}{more}", file=sys.stderr)
+        print(f"{counted(count, 'result')} in {out}{more}", file=sys.stderr)
         from lowtide.cli.pictures import stages  # noqa: PLC0415 brings rich
 
         print(f"took: {stages(report)}", file=sys.stderr)

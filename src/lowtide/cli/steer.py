@@ -12,9 +12,9 @@ from lowtide.cli.completing import complete_run
 from lowtide.cli.desk import desk
 from lowtide.cli.options import CAP, Choices, choices, harmless, with_json
 from lowtide.cli.screen import span
-from lowtide.errors import NotFound
+from lowtide.errors import NotFound, counted
 from lowtide.money import decimal_dollars, show_dollars
-from lowtide.reports import FailureReport, RunReport, counted
+from lowtide.reports import FailureReport, RunReport
 
 
 def _next(chosen: Choices, *words: str) -> str:

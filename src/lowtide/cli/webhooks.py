@@ -10,6 +10,7 @@ import click
 
 from lowtide.cli.desk import desk
 from lowtide.cli.options import Choices, choices, iso, with_json
+from lowtide.errors import counted
 from lowtide.settings import read_secret
 
 if TYPE_CHECKING:
@@ -128,8 +129,6 @@ class _Teller:
         if self._chosen.json:
             _print_json({"type": "webhooks", "counts": {each.value: count for each, count in sorted(counts.items())}})
             return
-        from lowtide.reports import counted  # noqa: PLC0415 brings the plan
-
         print(counted(sum(counts.values()), "delivery", "deliveries"))
         for each, count in sorted(counts.items(), key=lambda pair: -pair[1]):
             print(f"{count:>9,}  {WORDS[each.value]}")

@@ -8,12 +8,12 @@ from lowtide.attempt import AttemptState
 from lowtide.batch import FOUND, BatchView
 from lowtide.dispatch import PlanId, Role, RunId
 from lowtide.engine.desk import Desk
-from lowtide.errors import CredentialMissing, LowtideError, NotFound, ProviderRefused
+from lowtide.errors import CredentialMissing, LowtideError, NotFound, ProviderRefused, counted
 from lowtide.ledger import AccountId, Reason
 from lowtide.money import ZERO
 from lowtide.packing import ShardId, pack_members, unpack_members
 from lowtide.providers import ApiError
-from lowtide.reports import UnknownBatch, counted
+from lowtide.reports import UnknownBatch
 from lowtide.store import books, plans, runs, shards
 from lowtide.store.plans import Lot
 from lowtide.worker.reading import listing

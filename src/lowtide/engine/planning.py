@@ -27,6 +27,7 @@ from lowtide.errors import (
     PlanBlocked,
     PlanChanged,
     Problem,
+    counted,
 )
 from lowtide.estimate import (
     Losses,
@@ -37,7 +38,6 @@ from lowtide.money import Nanos, show_dollars
 from lowtide.pacing import Measure
 from lowtide.packing import ShardId
 from lowtide.plan import Draft, Head, Learned, Plan, Turnaround
-from lowtide.reports import counted
 from lowtide.routing import Choice, Route, TurnaroundBasis, TurnaroundRange, Wish, batch_size, choose, misses
 from lowtide.spool import Scales, Weighed, seal, spool
 from lowtide.store import Transaction, books, history, pilots, plans, runs

@@ -14,7 +14,7 @@ from typing import Final
 import jinja2
 import msgspec
 
-from lowtide.errors import Problem
+from lowtide.errors import Problem, counted
 from lowtide.inputs.complaints import BOM_UTF8, malformed_json, not_utf8
 from lowtide.inputs.row_templates import RowTemplate
 from lowtide.request import KEY_LENGTH_MAX, Neutral, Request, RequestKey
@@ -95,8 +95,7 @@ def csv_requests(
 
 
 def _cells_complaint(cells: int, columns: int) -> str:
-    found = "1 cell" if cells == 1 else f"{cells:,} cells"
-    return f"{found}, but the header names {'1 column' if columns == 1 else f'{columns:,} columns'}"
+    return f"{counted(cells, 'cell')}, but the header names {counted(columns, 'column')}"
 
 
 def jsonl_requests(

@@ -8,10 +8,9 @@ from datetime import datetime
 
 from lowtide.attempt import AttemptState
 from lowtide.catalog import Lane
-from lowtide.errors import TransportFailed
+from lowtide.errors import TransportFailed, counted
 from lowtide.ledger import Reason
 from lowtide.providers import ApiError, ResultLine
-from lowtide.reports import counted
 from lowtide.result import Succeeded
 from lowtide.retry import wait
 from lowtide.store import Transaction, books, plans, runs, shards

@@ -13,12 +13,11 @@ from lowtide.attempt import AttemptState
 from lowtide.batch import BatchState, LineProblem
 from lowtide.catalog import Lane
 from lowtide.dispatch import Collect, GiveUp, Role, RunState
-from lowtide.errors import TransportFailed
+from lowtide.errors import TransportFailed, counted
 from lowtide.ledger import Reason, alarm
 from lowtide.money import ZERO, Nanos
 from lowtide.packing import ordinal_of
 from lowtide.providers import ApiError
-from lowtide.reports import counted
 from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded
 from lowtide.retry import again, wait
 from lowtide.store import Transaction, books, runs, shards

@@ -13,7 +13,7 @@ from lowtide import points
 from lowtide.attempt import AttemptState
 from lowtide.batch import FOUND, OVER, READABLE, BatchEvent, BatchState, BatchView, next_state
 from lowtide.dispatch import BatchId, DropShard, PackShard, Reconcile, Role, Submit
-from lowtide.errors import TransportFailed
+from lowtide.errors import TransportFailed, counted
 from lowtide.ledger import Reason
 from lowtide.money import Nanos
 from lowtide.packing import (
@@ -28,7 +28,6 @@ from lowtide.packing import (
     unpack_members,
 )
 from lowtide.providers import ApiError
-from lowtide.reports import counted
 from lowtide.result import Retry
 from lowtide.retry import believed_lost
 from lowtide.store import Transaction, books, runs, shards

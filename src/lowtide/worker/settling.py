@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from lowtide.catalog import Lane
-from lowtide.errors import PriceUnknown
+from lowtide.errors import PriceUnknown, counted
 from lowtide.ledger import Reason
 from lowtide.money import ZERO, Nanos
-from lowtide.reports import counted
 from lowtide.result import Canceled, Errored, Expired, Outcome, Succeeded, outcome_name
 from lowtide.store import Transaction, books
 from lowtide.store.runs import RunRow

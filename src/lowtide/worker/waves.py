@@ -15,9 +15,8 @@ from lowtide import points
 from lowtide.caching import Marks
 from lowtide.catalog import Lane
 from lowtide.dispatch import MakeWave, PlanId
-from lowtide.errors import NotFound, Problem
+from lowtide.errors import NotFound, Problem, counted
 from lowtide.providers import Codec, kept_answer
-from lowtide.reports import counted
 from lowtide.request import Request, RequestKey
 from lowtide.routing import Route
 from lowtide.spool import Scales, Spooled, Weighed, seal, spool

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lowtide.errors import Problem
+from lowtide.errors import Problem, counted
 from lowtide.request import Neutral, Request, RequestKey
 from lowtide.workload import (
     Answer,
@@ -326,7 +326,7 @@ def _told(frame: Frame, division: Division, threshold: PromptThreshold) -> list[
     """Say what was divided, and what could not be."""
     told = []
     if division.slices:
-        documents = "1 document is" if len(division.slices) == 1 else f"{len(division.slices):,} documents are"
+        documents = counted(len(division.slices), "document is", "documents are")
         told.append(
             f"{documents} divided by node into {division.parts:,} parts and a whole: one prompt could pass"
             f" {threshold.tokens:,} tokens"
