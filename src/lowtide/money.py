@@ -67,19 +67,19 @@ def show_dollars(amount: int) -> str:
 
 
 def show_sum(amounts: Sequence[int]) -> list[str]:
-    """Write amounts that are read as a sum with the same digits: what is shown adds up to their sum as it would be shown.
+    """Write amounts, none below zero, that are read as a sum with the same digits: what is shown adds up to what is shown of it.
 
-    The first takes what rounding leaves over, so that a sum that fits a cap is never shown as one that passes it.
+    Each strays by less than its last digit: all are cut there, and what rounding leaves over goes to those that lost the
+    most. So a sum that fits a cap is never shown as one that passes it, and nothing is never shown as something.
     """
     digits = max((_digits(amount) for amount in amounts if amount), default=2)
     unit = 10 ** max(0, 9 - digits)
-    rest = [_rounded(amount, unit) for amount in amounts[1:]]
-    return [_with_digits(amount, digits) for amount in (_rounded(sum(amounts), unit) - sum(rest), *rest)]
-
-
-def _rounded(amount: int, unit: int) -> int:
-    """Round to a multiple of a unit, half to even."""
-    return round(Fraction(amount, unit)) * unit
+    units = [amount // unit for amount in amounts]
+    left_over = round(Fraction(sum(amounts), unit)) - sum(units)
+    by_loss = sorted(range(len(amounts)), key=lambda index: amounts[index] % unit, reverse=True)
+    for index in by_loss[:left_over]:
+        units[index] += 1
+    return [_with_digits(count * unit, digits) for count in units]
 
 
 def _digits(amount: int) -> int:

@@ -141,6 +141,7 @@ def test_something_is_never_shown_as_nothing(nanos: int) -> None:
         ([12_345_678_900_000, 5_000_000_000], ["$12,345.68", "$5.00"]),
         ([0, 0], ["$0.00", "$0.00"]),
         ([3, 2_000_000_000], ["$0.000000003", "$2.00"]),
+        ([0, 1_206, 1_206], ["$0.00", "$0.00000121", "$0.0000012"]),
     ],
 )
 def test_amounts_of_one_sum_have_the_same_digits(amounts: list[int], texts: list[str]) -> None:
@@ -151,4 +152,7 @@ def test_amounts_of_one_sum_have_the_same_digits(amounts: list[int], texts: list
 def test_what_is_shown_of_a_sum_adds_up_and_strays_from_it_by_less_than_a_digit(amounts: list[int]) -> None:
     shown = [nanos_from_dollars(text) for text in show_sum(amounts)]
     finest = min((amount for amount in amounts if amount), default=10**9)
-    assert abs(sum(shown) - sum(amounts)) <= max(finest // 100, 1) if finest < 10**9 else 5_000_000
+    last_digit = 10_000_000 if finest >= 100_000_000 else max(10 ** (len(str(finest)) - 3), 1)
+    assert abs(sum(shown) - sum(amounts)) <= last_digit / 2
+    assert all(abs(one - amount) < last_digit or one == amount for one, amount in zip(shown, amounts, strict=True))
+    assert all(one == 0 for one, amount in zip(shown, amounts, strict=True) if amount == 0)
