@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from lowtide.catalog import Catalog
 from lowtide.clock import SimulatorClock, SystemClock
@@ -31,7 +32,8 @@ from lowtide.errors import (
 )
 from lowtide.money import Nanos
 from lowtide.settings import load_catalog, read_settings
-from lowtide.store import Store
+from lowtide.store import Store, runs
+from lowtide.store.schema import PLANS, RUNS
 from lowtide.testing import LoopbackTransport
 from lowtide.wire import HttpCall
 from lowtide.workload import WorkloadOptions
@@ -260,6 +262,30 @@ def test_a_plan_becomes_one_run_however_often_it_is_run(live: Callable[..., None
         run_id = await desk.begin()
         assert await desk.engine.start_run(run_id.replace("r_", "p_"), cap=None, out=None) == run_id
         assert len(await desk.engine.run_reports()) == 1
+
+    live(life)
+
+
+def test_an_old_run_is_found_however_many_came_after_it(live: Callable[..., None]) -> None:
+    """The worker takes the runs that are open and a plan is held against the last of its input, of all there ever were."""
+
+    async def life(desk: Desk) -> None:
+        run_id = await desk.begin(40)
+        plan = desk.engine.find_plan(run_id.replace("r_", "p_"))
+        pilot = await desk.engine.pilot(plan.plan_id, requests=10)
+        with desk.engine.store.write() as tx:
+            old = {name: tx.execute(select(table)).mappings().first() for name, table in (("p", PLANS), ("r", RUNS))}
+            later = plan.created_at + timedelta(days=1)
+            others = [f"{number:04}" for number in range(1_100)]
+            tx.execute(
+                PLANS.insert(), [{**old["p"], "plan_id": f"p_{n}", "source": n, "created_at": later} for n in others]
+            )
+            ended = {"state": RunState.DONE, "created_at": later}
+            tx.execute(RUNS.insert(), [{**old["r"], **ended, "run_id": f"r_{n}", "plan_id": f"p_{n}"} for n in others])
+            assert run_id not in [run.run_id for run in runs.all_runs(tx, 1_000)]
+        assert desk.engine.open_runs() == [run_id]
+        assert desk.engine.last_plan(plan.source) == plan, "the newest is a pilot's, of a few requests"
+        assert pilot.sample_of == plan.plan_id
 
     live(life)
 

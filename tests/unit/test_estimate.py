@@ -279,8 +279,9 @@ def test_answers_that_a_limit_cut_would_have_gone_on() -> None:
 
 
 def test_a_few_answers_are_no_knowledge_yet() -> None:
-    assert estimate_output(1_000, output_history([100] * 4)).basis is Basis.LIMIT
-    assert estimate_output(1_000, output_history([100] * 5)).basis is Basis.LEARNED
+    assert estimate_output(1_000, output_history([100] * 4)) == estimate_output(1_000, None)
+    known = estimate_output(1_000, output_history([100] * 5))
+    assert (known.likely, known.basis) == (100, Basis.LEARNED)
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def plan(
 async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | None, *, detailed: bool) -> int:
     cap = wish.cap
     async with desk(chosen, works=pilot is not None) as engine:
-        before = await _last_plan(engine, _absolute(wish.source)) if detailed else None
+        before = engine.last_plan(_absolute(wish.source)) if detailed else None
         planned = await make_plan(engine, wish)
         if pilot is not None and not planned.plan.blocked:
             from lowtide.cli.piloting import after_pilot  # noqa: PLC0415 brings the worker and rich
@@ -296,16 +296,6 @@ async def _plan(chosen: Choices, wish: Wish, pilot: Pilot | None, detail: str | 
 
 def _absolute(source: Path) -> str:
     return os.path.realpath(source)  # one that leads nowhere is told by whoever opens it
-
-
-async def _last_plan(engine: Engine, where: str) -> Plan | None:
-    """Find the newest plan of the same input, run or not."""
-    found = [each for each in engine.plans_without_run(limit=200) if each.source == where]
-    found += [
-        engine.find_plan(report.plan_id) for report in await engine.run_reports(limit=200) if report.source == where
-    ]
-    whole = (each for each in found if not each.sample_of)  # a pilot's plan is of a few requests
-    return max(whole, key=lambda each: each.created_at, default=None)
 
 
 def _differences(before: Plan, now: Plan) -> tuple[str, ...]:

@@ -323,8 +323,7 @@ async def _worker(chosen: Choices, run_ids: tuple[str, ...], *, once: bool) -> i
     async with desk(chosen, works=True) as engine:
         for run_id in run_ids:
             await engine.run_report(run_id)  # a name that is not there is told at once
-        before = {report.run_id for report in await engine.run_reports(limit=1000) if not report.over}
-        wanted = [run_id for run_id in before if not run_ids or run_id in run_ids]
+        wanted = [run_id for run_id in engine.open_runs() if not run_ids or run_id in run_ids]
         if not wanted:
             print("no run is open", file=sys.stderr)
             return DONE

@@ -8,7 +8,7 @@ from lowtide import plan as planning
 from lowtide import reports
 from lowtide.batch import BatchState
 from lowtide.catalog import Lane, TokenKind
-from lowtide.dispatch import OPEN_RUNS, Role
+from lowtide.dispatch import OPEN_RUNS, Role, RunId
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
     PriceUnknown,
@@ -69,6 +69,17 @@ class Looking(Desk):
         with self.store.read() as tx:
             found = plans.newest_without_run(tx, limit)
         return [planning.decode(row.figures) for row in found if row.figures]
+
+    def last_plan(self, source: str) -> Plan | None:
+        """Find the newest plan of all that an input holds, run or not; a pilot's is of a few requests and does not count."""
+        with self.store.read() as tx:
+            kept = (planning.decode(row.figures) for row in plans.plans_of_source(tx, source) if row.figures)
+            return next((plan for plan in kept if not plan.sample_of), None)
+
+    def open_runs(self) -> list[RunId]:
+        """Name the runs that are not over, oldest first."""
+        with self.store.read() as tx:
+            return [run.run_id for run in runs.open_runs(tx)]
 
     def events(self, run_id: str, after: int = 0) -> list[Event]:
         """Read a run's history after an event."""

@@ -91,11 +91,11 @@ def history_of_runs(runs: Sequence[Sequence[int]], *, cut_answers: int = 0, same
 def estimate_output(max_output_tokens: int, history: OutputHistory | None) -> TokenRange:
     """Estimate the output tokens of one answer; the ceiling is always the limit it was given.
 
-    With a history the likely figure is its mean, because sums are made of means. Without one it is a stated share of
-    the limit (``LIMIT_SHARE_PERCENT``, ``LIMIT_LIKELY_MAX``), and its basis says that nothing is known. The floor is half
-    of what nineteen in twenty answers passed: another run's answers may all be shorter.
+    With a history the likely figure is its mean, because sums are made of means. Without one, or with fewer answers than
+    ``HISTORY_MIN``, it is a stated share of the limit (``LIMIT_SHARE_PERCENT``, ``LIMIT_LIKELY_MAX``), and its basis says
+    that nothing is known. The floor is half of what nineteen in twenty answers passed: another run's may all be shorter.
     """
-    if history is None or history.answers == 0:
+    if history is None or not history.known:
         likely = min(max_output_tokens * LIMIT_SHARE_PERCENT // 100, LIMIT_LIKELY_MAX)
         return TokenRange(
             floor=min(1, max_output_tokens), likely=max(likely, 1), ceiling=max_output_tokens, basis=Basis.LIMIT
@@ -105,7 +105,7 @@ def estimate_output(max_output_tokens: int, history: OutputHistory | None) -> To
         floor=min(history.low_tokens // 2, likely),
         likely=likely,
         ceiling=max_output_tokens,
-        basis=Basis.LEARNED if history.known else Basis.LIMIT,
+        basis=Basis.LEARNED,
     )
 
 

@@ -98,6 +98,12 @@ def newest_without_run(tx: Transaction, limit: int) -> list[PlanRow]:
     return [_plan(row) for row in rows]
 
 
+def plans_of_source(tx: Transaction, source: str) -> Iterator[PlanRow]:
+    """Read the whole plans of an input, newest first."""
+    query = select(PLANS).where(PLANS.c.source == source, PLANS.c.sealed)
+    yield from (_plan(row) for row in tx.execute(query.order_by(PLANS.c.created_at.desc(), PLANS.c.plan_id)))
+
+
 def _plan(row: Row[Any]) -> PlanRow:
     values = {name: getattr(row, name) for name in PlanRow.__slots__}
     values["scope"] = zstandard.decompress(row.scope)
