@@ -1,7 +1,7 @@
 # The one door: `make` lists what there is. Needs Python 3.11 or newer and a package registry, nothing else.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test compatible sim crash bench docs generate simulator serve lock format clean
+.PHONY: help setup demo check test compatible sim crash laws bench docs generate simulator serve lock format clean
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -76,6 +76,9 @@ sim: setup ## seeded lives in virtual time; more of them: make sim N=10000
 
 crash: setup ## kill -9 a real process on a real file; more of it: make crash N=1000
 	LOWTIDE_KILLS=$(or $(N),100) $(BIN)/pytest -n 2 -s tests/crash
+
+laws: setup ## property tests with new examples; more of them: make laws N=20000
+	LOWTIDE_EXAMPLES=$(or $(N),2000) $(BIN)/pytest -n 2 --dist worksteal -m hypothesis
 
 bench: setup ## measure against a bare loop in the same run; rewrites bench/RESULTS.json
 	$(BIN)/python bench/run.py

@@ -14,17 +14,25 @@ from hypothesis import HealthCheck, settings
 
 HOME = tempfile.mkdtemp(prefix="lowtide-tests-")
 
-ASKED = ("LOWTIDE_LIVES", "LOWTIDE_FIRST_SEED", "LOWTIDE_KILLS")  # how much of a kind: make sim N=..., make crash N=...
+# How much of a kind: make sim N=..., make crash N=..., make laws N=...
+ASKED = ("LOWTIDE_LIVES", "LOWTIDE_FIRST_SEED", "LOWTIDE_KILLS", "LOWTIDE_EXAMPLES")
 for _name in [name for name in os.environ if name.startswith(("LOWTIDE_", "ANTHROPIC_")) and name not in ASKED]:
     del os.environ[_name]
 os.environ["LOWTIDE_ONLY_LOOPBACK"] = "1"  # the transport refuses every other host
 for _name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
     os.environ[_name] = f"{HOME}/{_name.lower()}"
 
-_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("ci", deadline=None, max_examples=80, print_blob=True, suppress_health_check=_SLOW)
-settings.register_profile("long", deadline=None, max_examples=2_000, print_blob=True, suppress_health_check=_SLOW)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+# The same examples each time, so that a commit passes or fails twice alike; with a number of examples, new ones each time.
+_EXAMPLES = os.environ.get("LOWTIDE_EXAMPLES")
+settings.register_profile(
+    "lowtide",
+    deadline=None,
+    derandomize=_EXAMPLES is None,
+    max_examples=int(_EXAMPLES or 80),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("lowtide")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
