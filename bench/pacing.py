@@ -11,6 +11,8 @@ are read by the codecs; calls, latencies and the network between are drawn here 
   official SDKs do, and again until it goes through;
 - *other*: for six minutes a second program on the same key, which the first knows nothing of.
 
+Overload is drawn here, too: a 529 that names no time, for calls by chance or for whatever passes what the provider can serve.
+
 Share: of the limit that binds, what was counted over the limit times the minutes. Buckets are full at first, so that a
 run of ten minutes can reach 110 %, one of four 125 %; "later" is the second half of it. A refusal is a 429 that a client got; a call can be refused many times.
 """
@@ -104,6 +106,7 @@ class Case:
     minutes: int = 10
     burst_seconds: float = 60  # of each limit, in the provider's buckets
     tokens: int | None = None  # an OpenAI model with so many tokens a minute, input and output together
+    trouble: Callable[["World"], bool] | None = None  # whether a call that comes in now is refused for overload
     other: str = ""  # who else comes, from minute 3 to minute 9: "half", "pacer" or "hammer"
     other_minutes: tuple[int, int] = (3, 9)
 
@@ -137,6 +140,45 @@ SHARED = [
     replace(case, name=f"{case.name}; the other {words}", other=other, minutes=12)
     for other, words in OTHERS.items()
     for case in (CASES[:4] if other == "half" else CASES[:4:2])
+]
+
+
+def by_chance(share: float) -> Callable[["World"], bool]:
+    """Overload that refuses a share of calls, whoever asks and however much."""
+    return lambda world: world.chance.random() < share
+
+
+def down(first: int, last: int) -> Callable[["World"], bool]:
+    """Overload that refuses every call from one minute to another."""
+    return lambda world: first * MINUTE <= world.now - START_AT < last * MINUTE
+
+
+def serves(calls_per_minute: int) -> Callable[["World"], bool]:
+    """Overload that refuses whatever passes so many calls a minute, counted over ten seconds."""
+
+    def refuses(world: "World") -> bool:
+        recent = sum(1 for at in world.let_in if at > world.now - 10 * SECOND)
+        return recent >= calls_per_minute // 6
+
+    return refuses
+
+
+def at_once(calls: int) -> Callable[["World"], bool]:
+    """Overload that refuses whatever passes so many calls at once."""
+    return lambda world: world.inside >= calls
+
+
+OVERLOADED = [
+    Case(name="1 % of calls by chance", rate=start_tier(), loads=(SHORT,), trouble=by_chance(0.01)),
+    Case(name="2 % of calls by chance", rate=start_tier(), loads=(SHORT,), trouble=by_chance(0.02)),
+    Case(name="2 %, answers of half a minute", rate=start_tier(), loads=(WRITING,), trouble=by_chance(0.02)),
+    Case(name="10 % of calls by chance", rate=start_tier(), loads=(SHORT,), trouble=by_chance(0.1)),
+    Case(name="half of calls by chance", rate=start_tier(), loads=(SHORT,), trouble=by_chance(0.5)),
+    Case(name="half of the limit served", rate=start_tier(), loads=(SHORT,), trouble=serves(500)),
+    Case(name="16 served at once (half)", rate=start_tier(), loads=(SHORT,), trouble=at_once(16)),
+    Case(name="40 served at once, long", rate=start_tier(), loads=(WRITING,), trouble=at_once(40)),
+    Case(name="down in minutes 2 to 4", rate=start_tier(), loads=(SHORT,), trouble=down(2, 4)),
+    Case(name="2 %, large limits", rate=start_tier(Tier.SCALE), loads=(SHORT,), minutes=2, trouble=by_chance(0.02)),
 ]
 
 
@@ -222,6 +264,8 @@ class World:
         self.gate = AnthropicGate(case) if case.tokens is None else OpenAIGate(case)
         self.counted: list[tuple[int, str, Measure, int]] = []
         self.refusals: list[tuple[int, str]] = []
+        self.let_in: deque[int] = deque(maxlen=2_000)
+        self.inside = 0
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
 
@@ -253,6 +297,10 @@ class World:
         self.after(self.transit(), lambda: self._admit(who, call, answer))
 
     def _admit(self, who: str, call: Call, answer: Callable[[int, dict[str, str]], None]) -> None:
+        if self.case.trouble is not None and self.case.trouble(self):
+            self.refusals.append((self.now, who))
+            self.after(self.transit(), lambda: answer(529, {}))
+            return
         try:
             self.gate.admit(call, self.now)
         except (ApiError, Refusal) as refused:
@@ -260,6 +308,8 @@ class World:
             headers = dict(refused.headers)
             self.after(self.transit(), lambda: answer(429, headers))
             return
+        self.let_in.append(self.now)
+        self.inside += 1
         self._count(
             who, {of: amount for of, amount in self.gate.amounts(call).items() if of is not Measure.OUTPUT_TOKENS}
         )
@@ -271,6 +321,7 @@ class World:
         self, who: str, call: Call, early: dict[str, str], answer: Callable[[int, dict[str, str]], None]
     ) -> None:
         late = self.gate.headers(self.now)
+        self.inside -= 1
         self.gate.end(call)
         self._count(who, {of: amount for of, amount in self.gate.amounts(call).items() if of is Measure.OUTPUT_TOKENS})
         self.after(self.transit(), lambda: answer(200, late if self.case.headers_at_end else early))
@@ -324,10 +375,17 @@ class Paced:
             )
             self.pacer.finished(call.weight, usage, self.world.gate.read(headers, now), now)
         else:
-            after = int(headers["retry-after"])
+            after = int(headers["retry-after"]) if "retry-after" in headers else None
             seen = self.world.gate.read(headers, now)
             self.pacer.refused(call.weight, after, now, self.world.chance.random(), seen)
-            self.waiting.appendleft(call)
+            if after is None:
+                self.world.after(self.world.chance.uniform(0.5, 1), lambda: self._again(call))
+            else:
+                self.waiting.appendleft(call)
+        self.go()
+
+    def _again(self, call: Call) -> None:
+        self.waiting.appendleft(call)
         self.go()
 
 
@@ -479,12 +537,17 @@ def pacer_cost() -> float:
 
 
 KNOWN_TITLE, UNKNOWN_TITLE, SHARED_TITLE = "limits known, nobody else", "limits unknown at first", "a second client"
+OVERLOADED_TITLE = "an overloaded provider"
 
 
 def show(results: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
     """Print the tables."""
     wide = [f"plain {width}" for width in PLAIN_WIDTHS]
-    for title, clients in ((KNOWN_TITLE, ["paced", *wide]), (UNKNOWN_TITLE, ["paced"])):
+    for title, clients in (
+        (KNOWN_TITLE, ["paced", *wide]),
+        (UNKNOWN_TITLE, ["paced"]),
+        (OVERLOADED_TITLE, ["paced", *wide]),
+    ):
         rows = []
         for name, found in results[title].items():
             cells = []
@@ -515,7 +578,8 @@ def show(results: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
 
 def run(seeds: int = 2) -> dict[str, object]:
     """Every case."""
-    results: dict[str, dict[str, dict[str, dict[str, float]]]] = {KNOWN_TITLE: {}, UNKNOWN_TITLE: {}, SHARED_TITLE: {}}
+    titles = (KNOWN_TITLE, UNKNOWN_TITLE, OVERLOADED_TITLE, SHARED_TITLE)
+    results: dict[str, dict[str, dict[str, dict[str, float]]]] = {title: {} for title in titles}
     for case in CASES:
         # Shorter, and not in every case: refusals by the hundred thousand take their time.
         short = replace(case, minutes=min(case.minutes, 4))
@@ -524,6 +588,9 @@ def run(seeds: int = 2) -> dict[str, object]:
         results[KNOWN_TITLE][case.name] = {"paced": rounds(case, None, seeds), **plain}
     for case in UNKNOWN:
         results[UNKNOWN_TITLE][case.name] = {"paced": rounds(case, None, seeds)}
+    for case in OVERLOADED:
+        plain = {f"plain {width}": rounds(case, width, 1) for width in PLAIN_WIDTHS}
+        results[OVERLOADED_TITLE][case.name] = {"paced": rounds(case, None, seeds), **plain}
     for case in SHARED:
         results[SHARED_TITLE][case.name] = {"paced": rounds(case, None, seeds)}
         if case is SHARED[0]:

@@ -109,6 +109,8 @@ class Pacer:
         self._window_credit = 0  # quarters of a call
         self._latency = 0  # microseconds, of a typical call
         self._failures = 0  # rounds in a row that were refused
+        self._overload = 0  # millionths of the last calls, refused without a time
+        self._before = 0  # how many were out when the last round was refused
         self._pause_until = 0
         self._at = 0  # the latest instant that was told
         self._slowed_at = -1
@@ -152,8 +154,8 @@ class Pacer:
         if usage is not None:
             self._learn(weight, usage)
         self._look(seen, call, at)
-        if call.at > self._slowed_at:
-            self._recover()
+        self._overload -= self._overload // OVERLOAD_MEMORY
+        self._recover(slowed=call.at <= self._slowed_at)
 
     def refused(
         self,
@@ -174,15 +176,17 @@ class Pacer:
             if part := call.parts.get(measure):
                 limit.finish(part, part.amount if self.rules.refusals_count else 0)
         self._look(seen, call, at)
-        if call.at > self._slowed_at:
+        first = call.at > self._slowed_at
+        if first:
             self._failures += 1
             self._slowed_at = at
-            if retry_after_seconds is None or not self._limits or self._failures > 1:
-                self._narrow()
+            self._before = min(self._window, self.in_flight + 1)
         if retry_after_seconds is None:
-            pause = min(self.rules.pause_min * (1 << min(max(self._failures - 1, 0), 20)), self.rules.pause_max)
-            self._pause(at + round(pause / MICROSECOND * (1 - chance / 2)))
+            self._overload += (MILLION - self._overload) // OVERLOAD_MEMORY
+            self._slow_down(at, chance)
             return
+        if first and (not self._limits or self._failures > 1):
+            self._narrow(MILLION)
         self._empty(weight, retry_after_seconds, {one.measure: one for one in seen if one.remaining is not None})
         self._pause(at + round(retry_after_seconds * SECOND * (1 + chance / 20)))
 
@@ -311,19 +315,35 @@ class Pacer:
     def _pause(self, until: int) -> None:
         self._pause_until = max(self._pause_until, until)
 
-    def _narrow(self) -> None:
-        """Allow half of what was in flight. How far it may widen quickly afterwards is what the first of a row says."""
-        half = min(self._window, self.in_flight + 1) // 2
-        self._window = max(half, min(self.rules.in_flight_start, self.rules.in_flight_max))
+    def _slow_down(self, at: int, chance: float) -> None:
+        """Where more of the last calls than are borne were refused without a time, or none goes through: narrow, and pause."""
+        none_through = self._failures > 1 and not self.in_flight
+        more = MILLION if none_through else self._overload - OVERLOAD_BORNE
+        if more <= 0:
+            return
+        depth = min(more * MILLION // (OVERLOAD_FULL - OVERLOAD_BORNE), MILLION)
+        self._narrow(depth)
+        if self._failures > 1:
+            pause = min(self.rules.pause_min * (1 << min(self._failures - 2, 20)), self.rules.pause_max)
+            self._pause(at + round(pause / MICROSECOND * (1 - chance / 2) * depth / MILLION))
+
+    def _narrow(self, depth: int) -> None:
+        """Allow less than was in flight: half where ``depth`` is a million, and once for all that was out together.
+
+        How far it may widen quickly afterwards is what the first of a row says.
+        """
+        least = min(self.rules.in_flight_start, self.rules.in_flight_max)
+        self._window = max(min(self._window, self._before - self._before * depth // (2 * MILLION)), least)
         if self._failures == 1:
             self._window_goal = self._window
 
-    def _recover(self) -> None:
-        """A call that began after the last slowing down went well: three times as many a round, in the end a quarter more."""
+    def _recover(self, *, slowed: bool) -> None:
+        """A call went well: a quarter more a round, three times as many below the goal once calls of before are all back."""
         self._failures = 0
-        for limit in self._limits.values():
-            limit.lengthen()
-        self._window_credit += 8 if self._window < self._window_goal else 1
+        if not slowed:
+            for limit in self._limits.values():
+                limit.lengthen()
+        self._window_credit += 8 if self._window < self._window_goal and not slowed else 1
         self._window = min(self._window + self._window_credit // 4, self.rules.in_flight_max)
         self._window_credit %= 4
 
@@ -339,6 +359,12 @@ SET_BACK: Final = 5 * MINUTE  # at least, of a clock: less is late, and costs no
 FULL_SECONDS: Final = 3  # what may be missing in a bucket that we take for full
 DRAIN_PERCENT_MAX: Final = 90  # of a limit; the rest finds out when they stop
 LATENCY_MEMORY: Final = 16  # calls
+# Of the last calls, how many (in millionths) may be refused without a time and nobody is slower for it: a provider that
+# is overloaded refuses a few whoever asks. From OVERLOAD_FULL on what is in flight is halved each round.
+OVERLOAD_MEMORY: Final = 32  # calls
+OVERLOAD_BORNE: Final = 100_000
+OVERLOAD_FULL: Final = 430_000
+MILLION: Final = 1_000_000
 RATIO_FIRST: Final = 5  # calls
 RATIO_MEMORY: Final = 0.98  # the weight of a call after the next one
 

@@ -32,9 +32,24 @@ class Call:
 
 
 class Life:
-    """Pacers on one key that are never short of calls, and the referee. Time leaps from one event to the next."""
+    """Pacers on one key that are never short of calls, and the referee. Time leaps from one event to the next.
 
-    def __init__(self, rate: Rate, calls: list[Call], *, known: bool = True, pacers: int = 1, full: float = 1) -> None:
+    Overload, too, refuses calls, a tenth of a second after they came and without naming a time: ``scattered`` of them by
+    chance, whatever is more than ``served_at_once``, and all until ``down_until``.
+    """
+
+    def __init__(
+        self,
+        rate: Rate,
+        calls: list[Call],
+        *,
+        known: bool = True,
+        pacers: int = 1,
+        full: float = 1,
+        scattered: float = 0,
+        served_at_once: int = 10_000,
+        down_until: datetime = NOW,
+    ) -> None:
         self.limits = {
             Measure.REQUESTS: rate.requests,
             Measure.INPUT_TOKENS: rate.input_tokens,
@@ -48,8 +63,10 @@ class Life:
             bucket.level = int(bucket.limit * MINUTE * full)
         self.calls = calls
         self.used = [dict.fromkeys(Measure, 0) for _ in self.pacers]
-        self.started = self.refused = 0
-        self.replies: list[tuple[datetime, int, int]] = []
+        self.started = self.refused = self.overloaded = self.inside = 0
+        self.replies: list[tuple[datetime, int, int, bool]] = []
+        self.scattered, self.served_at_once, self.down_until = scattered, served_at_once, down_until
+        self.chance = random.Random(1)
 
     def run(self, duration: timedelta, starts_max: int = 500) -> "Life":
         now, end = NOW, NOW + duration
@@ -61,8 +78,12 @@ class Life:
             )
             at, turn = min((at, turn) for turn, at in enumerate([*instants, end]) if at is not None)
             if self.replies and self.replies[0][0] <= at:
-                now, turn, number = heapq.heappop(self.replies)
-                self._reply(turn, self.calls[number % len(self.calls)], now)
+                now, turn, number, served = heapq.heappop(self.replies)
+                call = self.calls[number % len(self.calls)]
+                if served:
+                    self._reply(turn, call, now)
+                else:
+                    self.pacers[turn].refused(call.weight, None, now, self.chance.random())
                 continue
             now = at
             if turn == len(self.pacers):
@@ -74,17 +95,26 @@ class Life:
         return self
 
     def _start(self, turn: int, call: Call, now: datetime) -> None:
+        crowded = self.inside >= self.served_at_once or now < self.down_until
+        if crowded or self.chance.random() < self.scattered:
+            self.overloaded += 1
+            self.pacers[turn].started(call.weight, now)
+            heapq.heappush(self.replies, (now + timedelta(seconds=0.1), turn, self.started, False))
+            self.started += 1
+            return
+        self.inside += 1
         try:
             self.referee.admit("any", call.input_tokens, Instant(to_instant(now)))
         except ApiError:
             self.refused += 1
         self.pacers[turn].started(call.weight, now)
-        heapq.heappush(self.replies, (now + timedelta(seconds=call.latency_seconds), turn, self.started))
+        heapq.heappush(self.replies, (now + timedelta(seconds=call.latency_seconds), turn, self.started, True))
         self.started += 1
         self.used[turn][Measure.REQUESTS] += 1
         self.used[turn][Measure.INPUT_TOKENS] += call.input_tokens
 
     def _reply(self, turn: int, call: Call, now: datetime) -> None:
+        self.inside -= 1
         seen = read_rates(dict(self.referee.headers("any", Instant(to_instant(now)))))
         self.referee.charge_output("any", call.output_tokens)
         self.used[turn][Measure.OUTPUT_TOKENS] += call.output_tokens
@@ -186,6 +216,31 @@ def test_two_who_do_not_know_of_each_other_are_not_refused_and_share(load: str) 
     assert life.refused == 0
     assert sum(life.shares()) >= 0.95
     assert min(life.shares()) >= 0.25
+
+
+@pytest.mark.parametrize("load", LOADS)
+@pytest.mark.parametrize("scattered", [0.01, 0.05])
+def test_a_few_calls_refused_by_chance_slow_nobody(load: str, scattered: float) -> None:
+    life = Life(LIMITS[0], drawn(LIMITS[0], 3, **LOADS[load]), scattered=scattered)
+    life.run(timedelta(minutes=8), starts_max=20_000)
+    assert life.overloaded < 2 * scattered * life.started
+    assert life.shares()[0] >= 0.95
+
+
+def test_where_fewer_are_served_at_once_that_many_are_nearly_always_out() -> None:
+    """A call takes two seconds: without the door 10 would be out at a time, by the limit."""
+    calls = [Call(weight=Weight(input_tokens=9, output_tokens=9), input_tokens=9, output_tokens=9, latency_seconds=2)]
+    life = Life(LIMITS[0], calls, served_at_once=5).run(timedelta(minutes=8), starts_max=20_000)
+    assert life.shares()[0] >= 0.9 * (5 / 2 * 60 / 300)
+    assert life.overloaded < life.started / 4
+
+
+def test_a_provider_that_is_down_is_tried_a_few_times_a_minute_and_used_at_once_when_it_is_back() -> None:
+    calls = drawn(LIMITS[0], 4, **LOADS["requests"])
+    down = Life(LIMITS[0], calls, down_until=NOW + timedelta(minutes=10)).run(timedelta(minutes=10))
+    assert down.overloaded < 200
+    back = Life(LIMITS[0], calls, down_until=NOW + timedelta(minutes=2)).run(timedelta(minutes=10), starts_max=20_000)
+    assert back.shares()[0] >= 0.75
 
 
 STEPS = st.lists(

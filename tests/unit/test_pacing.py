@@ -1,6 +1,6 @@
 """``pacing``: one step at a time, with instants and headers made up here; whole lives are in ``properties``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -588,31 +588,41 @@ def test_a_limit_that_the_refusal_does_not_name_is_not_taken_for_empty() -> None
     assert waits(subject, now) >= 5
 
 
-def test_a_refusal_without_a_time_pauses_doubling_with_jitter() -> None:
+def test_refusals_without_a_time_where_none_goes_through_pause_doubling_with_jitter() -> None:
     subject = pacer(requests=60_000)
     now, pauses = NOW + seconds(10), []
     for _ in range(7):
-        now += seconds(waits(subject, now))
+        now += seconds(0.1 + waits(subject, now))
         subject.started(CALL, now)
         subject.refused(CALL, None, now, 0.0)
         pauses.append(round(waits(subject, now), 2))
-    assert pauses == [1, 2, 4, 8, 16, 20, 20]
-    subject.started(CALL, now + seconds(30))
-    subject.finished(CALL, USED, (), now + seconds(30))
-    subject.started(CALL, now + seconds(30))
-    subject.refused(CALL, None, now + seconds(30), 0.999)
-    assert waits(subject, now + seconds(30)) == pytest.approx(0.5, abs=0.01), "an answer begins it anew"
+    assert pauses == [0, 1, 2, 4, 8, 16, 20], "one alone is borne"
+    later = now + seconds(30)
+    subject.started(CALL, later)
+    subject.finished(CALL, USED, (), later)
+    for pause in (0, 0.5):
+        later += seconds(1)
+        subject.started(CALL, later)
+        subject.refused(CALL, None, later, 0.999)
+        assert waits(subject, later) == pytest.approx(pause, abs=0.01), "an answer begins it anew"
 
 
-def test_a_late_refusal_after_an_answer_pauses_as_the_first_one() -> None:
-    subject = pacer()
-    burst(subject, NOW)
-    subject.refused(CALL, None, NOW, 0.0)
-    fresh = Weight(input_tokens=1, output_tokens=1)
-    subject.started(fresh, NOW + seconds(5))
-    subject.finished(fresh, USED, (), NOW + seconds(6))
-    subject.refused(CALL, None, NOW + seconds(7), 0.0)
-    assert waits(subject, NOW + seconds(7)) == 1
+@pytest.mark.parametrize(("every", "may_be_out"), [(50, [400]), (12, [400]), (3, range(4, 60))])
+def test_refusals_without_a_time_slow_us_where_they_are_many(every: int, may_be_out: Sequence[int]) -> None:
+    """One in 50 or 12 is borne; one in three makes fewer of what may be out, again and again."""
+    subject = pacer(in_flight_max=400, requests=60_000)
+    idle(subject, NOW, remaining=59_999, limit=60_000)
+    now = NOW + seconds(10)
+    for number in range(2_000):
+        if not subject.in_flight:
+            now += seconds(1 + waits(subject, now))
+            burst(subject, now, most=400)
+        if number % every:
+            subject.finished(CALL, USED, (), now)
+        else:
+            subject.refused(CALL, None, now, 0.0)
+    end_all(subject, now)
+    assert burst(subject, now + seconds(30), most=1_000) in may_be_out
 
 
 def test_refusals_of_calls_that_were_out_together_count_once() -> None:
@@ -624,7 +634,9 @@ def test_refusals_of_calls_that_were_out_together_count_once() -> None:
         subject.refused(CALL, None, now + seconds(0.001 * number), 0.0)
     end_all(subject, now + seconds(0.1))
     assert waits(subject, now) <= 1.05
-    assert burst(subject, now + seconds(2), most=1_000) == 50, "half of what was out"
+    assert burst(subject, now + seconds(2), most=1_000) == 62, (
+        "half of what was out, and a quarter for each that was answered"
+    )
 
 
 def test_after_an_overload_the_door_opens_again() -> None:
@@ -687,7 +699,7 @@ def test_a_pause_does_not_grow_with_a_clock_that_was_set_back() -> None:
     assert 29 < waits(subject, before) < 36
     assert waits(subject, before + seconds(40)) == 0
     burst(subject, before + seconds(40), most=1)
-    subject.refused(CALL, None, before + seconds(41), 0.0)
+    subject.refused(CALL, 20, before + seconds(41), 0.0)
     assert 0 < waits(subject, before + seconds(41)) < 25, "and a refusal after it slows us as before"
 
 

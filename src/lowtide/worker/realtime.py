@@ -473,7 +473,7 @@ def _sort_refusal(
         if now - this.flight.told_at >= TELL_AGAIN:  # once for each time of trouble, not once a refusal
             this.flight.told_at = now
             notes[f"{error.message} ({error.status}): calls go slower for a while"] = "info"
-        group.put_off.append((ticket.ordinal, timedelta(seconds=_asked(error) or 0), False))
+        group.put_off.append((ticket.ordinal, wait(rules, 1, this.hands.clock.chance(), _asked(error)), False))
     elif (
         error.refusal.retry is not Retry.NEVER
         and body.tries + group.block.tries.get(ticket.ordinal, 0) + 1 < rules.tries_max
