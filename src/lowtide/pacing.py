@@ -85,7 +85,7 @@ class PacingRules:
     burst_seconds: int = 10  # of each limit, at most, at once
     cushion_percent: int = 5  # of each limit, left untouched
     in_flight_start: int = 4  # at first, where no limit is known
-    pause_min: timedelta = timedelta(seconds=1)  # after a refusal that says no time; doubles
+    pause_min: timedelta = timedelta(seconds=1)  # while none goes through and no refusal names a time; doubles
     pause_max: timedelta = timedelta(seconds=20)
 
 
