@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from lowtide.cli.results import _csv, _jsonl
 from lowtide.reports import ResultRow
+from lowtide.store import Store, runs
 
 
 def test_nothing_yet(desk, snapshot: SnapshotAssertion) -> None:
@@ -64,6 +66,20 @@ def test_a_long_name_is_cut_before_an_id_or_a_figure_is(desk) -> None:
 
 def test_one_run(done, snapshot: SnapshotAssertion) -> None:
     assert str(done("status", done.run_id())) == snapshot
+
+
+def test_the_last_lines_of_a_long_history_are_its_last(done) -> None:
+    run_id = done.run_id()
+    store = Store(done.folder / "store", durable=False).open()
+    with store.write() as tx:
+        for number in range(1_200):
+            runs.note(tx, run_id, datetime(2026, 11, 22, tzinfo=UTC), f"line {number}")
+    store.close()
+    (told,) = done("status", run_id, "--events", "2", "--json").objects
+    assert [event["text"] for event in told["events"]] == ["line 1198", "line 1199"]  # type: ignore[attr-defined, index]
+    (told,) = done("status", run_id, "--events", "1100", "--json").objects
+    assert len(told["events"]) == 1_100  # type: ignore[arg-type]
+    assert "line " not in done("status", run_id, "--events", "0").out
 
 
 def test_watching_a_run_that_is_over_ends(done) -> None:

@@ -88,7 +88,7 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
 
 async def _one(engine: Engine, chosen: Choices, run_id: str, events_max: int) -> bool:
     report = await engine.run_report(run_id)
-    events = engine.events(run_id)[-events_max:] if events_max else []
+    events = engine.events(run_id, newest=events_max)
     if chosen.json:
         from lowtide.cli.shapes import event_json, print_json, run_json  # noqa: PLC0415 one of two ways
 

@@ -81,11 +81,11 @@ class Looking(Desk):
         with self.store.read() as tx:
             return [run.run_id for run in runs.open_runs(tx)]
 
-    def events(self, run_id: str, after: int = 0) -> list[Event]:
-        """Read a run's history after an event."""
+    def events(self, run_id: str, after: int = 0, newest: int | None = None) -> list[Event]:
+        """Read a run's history after an event, oldest first; of it only so many of the ``newest``."""
         run = self._run(run_id)
         with self.store.read() as tx:
-            rows = runs.events_after(tx, run.run_id, after)
+            rows = runs.events_after(tx, run.run_id, after, newest)
         return [Event(event_id=row[0], at=row[1], level=row[2], text=row[3]) for row in rows]
 
     def _report(self, run: RunRow, now: datetime) -> RunReport:
