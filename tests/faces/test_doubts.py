@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 from desks import Desk, simulators
+from sqlalchemy import select
 from syrupy.assertion import SnapshotAssertion
+
+from lowtide.store import Store
+from lowtide.store.schema import CALLS
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,16 @@ def test_lost_replies_are_listed_and_count_as_spent(doubting, snapshot: Snapshot
     hint = f"count as spent until settled: lowtide doubt {doubting.run_id()}"
     assert hint in " ".join(doubting("status").out.split())
     assert hint in " ".join(doubting("status", doubting.run_id()).out.split())
+
+
+def test_many_lost_replies_are_listed_as_many(doubting) -> None:
+    store = Store(doubting.folder / "store", durable=False).open()
+    with store.write() as tx:
+        lost = tx.execute(select(CALLS)).mappings().first()
+        tx.execute(CALLS.insert(), [{**lost, "ordinal": number} for number in range(1_000, 2_000)])
+    store.close()
+    assert len(_doubts(doubting)) == _run(doubting)["doubts"] == 1_002
+    assert "for 1,002 lost replies count as spent" in doubting("doubt", "-q").out
 
 
 def test_not_billed_gives_the_money_back(doubting) -> None:

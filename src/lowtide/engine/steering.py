@@ -66,7 +66,7 @@ class Steering(Desk):
         run = self._run(run_id)
         now = await self.clock.now()
         with self.store.write() as tx:
-            found = [row for row in calls.doubts(tx, run.run_id, None) if not keys or row.key in keys]
+            found = [row for row in calls.doubts(tx, run.run_id) if not keys or row.key in keys]
             unknown = sorted(set(keys) - {row.key for row in found})
             if unknown:
                 raise NotFound(

@@ -81,8 +81,8 @@ def set_call(tx: Transaction, shard_id: str, ordinal: int, **values: object) -> 
     tx.execute(CALLS.update().where(where).values(**values))
 
 
-def doubts(tx: Transaction, run_id: str = "", limit: int | None = 1000) -> list[DoubtRow]:
-    """List doubts, oldest first: of one run, or of every one; ``limit`` ``None`` for however many there are."""
+def doubts(tx: Transaction, run_id: str = "") -> list[DoubtRow]:
+    """List doubts, oldest first: of one run, or of every one, however many there are: they are summed up and settled."""
     query = (
         select(
             CALLS,
@@ -97,7 +97,6 @@ def doubts(tx: Transaction, run_id: str = "", limit: int | None = 1000) -> list[
         .join(REQUESTS, (REQUESTS.c.plan_id == CALLS.c.plan_id) & (REQUESTS.c.seq == CALLS.c.seq))
         .where(CALLS.c.state == CallState.DOUBTFUL)
         .order_by(CALLS.c.at, CALLS.c.shard_id, CALLS.c.ordinal)
-        .limit(limit)
     )
     if run_id:
         query = query.where(SHARDS.c.run_id == run_id)
