@@ -428,6 +428,23 @@ def test_a_canceled_run_keeps_what_was_bought(live: Callable[..., None]) -> None
     live(life)
 
 
+def test_another_cap_takes_no_cancel_back(live: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two commands at once: the run is canceled after ``raise`` looked at it, and stays so."""
+
+    async def life(desk: Desk) -> None:
+        run_id = await desk.begin(5)
+        with desk.engine.store.write() as tx:
+            runs.set_state(tx, run_id, RunState.PAUSED, reason="at its cap")
+        seen = desk.engine._run(run_id)
+        await desk.engine.cancel(run_id)
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.engine, "_run", lambda _name: seen)
+            await desk.engine.raise_cap(run_id, None)
+        assert (await desk.engine.run_report(run_id)).state is RunState.CANCELING
+
+    live(life)
+
+
 def test_a_run_that_never_began_is_canceled_for_nothing(live: Callable[..., None]) -> None:
     async def life(desk: Desk) -> None:
         run_id = await desk.begin()

@@ -117,5 +117,5 @@ class Steering(Desk):
                 )
             books.write_account(tx, after)
             if run.state is RunState.PAUSED and run.reason == "at its cap":
-                runs.set_state(tx, run.run_id, RunState.ACTIVE)
+                runs.set_state(tx, run.run_id, RunState.ACTIVE, only_from=frozenset({RunState.PAUSED}))
             runs.note(tx, run.run_id, now, "no cap any more" if cap is None else f"cap is now {show_dollars(cap)}")
