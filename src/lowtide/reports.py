@@ -191,8 +191,11 @@ class RunReport:
 
     @property
     def can_succeed(self) -> int:
-        """How many of those that failed or were canceled can still succeed."""
-        return sum(each.requests for each in self.failures if each.state != "retry" and each.can_succeed)
+        """How many of those that failed or were canceled can still succeed, also of those that were never sent."""
+        told = sum(each.requests for each in self.failures if each.state == "canceled")
+        return (self.canceled - told) + sum(
+            each.requests for each in self.failures if each.state != "retry" and each.can_succeed
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

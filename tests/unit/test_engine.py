@@ -452,6 +452,7 @@ def test_a_run_that_never_began_is_canceled_for_nothing(live: Callable[..., None
         await desk.work()
         report = await desk.engine.run_report(run_id)
         assert (report.state, report.canceled, report.spent, desk.world.bill.nanos) == (RunState.CANCELED, 5, 0, 0)
+        assert await desk.engine.retry(run_id) == (report.can_succeed, 0) == (5, 0)
 
     live(life)
 
