@@ -45,7 +45,6 @@ OUTPUT_BASIS = {
 # What money that bought nothing is called in the books, and what that means.
 NOTHING_BOUGHT = {
     "duplicate": "bought twice, by a batch that had arrived after all",
-    "canceled_but_finished": "finished although the run was canceled",
     "doubt": "held: the reply was lost, the call may have been billed",
     "doubt_billed": "billed for replies that were lost",
     "row_missing": "held: counted as finished by the provider, never delivered",

@@ -132,11 +132,7 @@ class Looking(Desk):
                 waves_left=max(0, run.waves - run.wave - 1),
                 now=now,
             )
-        nothing = {
-            reason.value: spent[reason]
-            for reason in (Reason.DUPLICATE, Reason.CANCELED_BUT_FINISHED)
-            if spent.get(reason, ZERO)
-        }
+        nothing = {Reason.DUPLICATE.value: spent[Reason.DUPLICATE]} if spent.get(Reason.DUPLICATE, ZERO) else {}
         if spent.get(Reason.DOUBT, ZERO):
             nothing["doubt_billed"] = spent[Reason.DOUBT]  # settled: no answer of ours came with it
         for hold in holds:
