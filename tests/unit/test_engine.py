@@ -257,6 +257,21 @@ def test_a_run_is_worked_on_until_it_is_done_and_the_books_are_the_bill(live: Ca
     live(life)
 
 
+def test_what_a_run_saved_stays_when_its_model_is_sold_no_more(live: Callable[..., None]) -> None:
+    async def life(desk: Desk) -> None:
+        run_id = await desk.begin()
+        await desk.work()
+        report = await desk.engine.run_report(run_id)
+        over = report.now.date() + timedelta(days=30)
+        ending = tuple(replace(row, effective_to=row.effective_to or over) for row in PACKAGED.prices)
+        desk.engine.catalog = replace(PACKAGED, prices=ending)
+        await desk.engine.clock.sleep_until(report.now + timedelta(days=40))
+        later = await desk.engine.run_report(run_id)
+        assert (later.now - report.now, later.saved) == (timedelta(days=40), report.saved)
+
+    live(life)
+
+
 def test_a_plan_becomes_one_run_however_often_it_is_run(live: Callable[..., None]) -> None:
     async def life(desk: Desk) -> None:
         run_id = await desk.begin()

@@ -165,7 +165,7 @@ class Looking(Desk):
             cap=account.limit,
             plan_likely=plan.cost_likely if plan is not None else ZERO,
             plan_ceiling=plan.cost_ceiling if plan is not None else ZERO,
-            saved=None if pruned else self._saved(cheap_spent, now.date()),
+            saved=None if pruned else self._saved(cheap_spent, run.created_at.date()),
             nothing_bought=nothing,
             holds=_holds(holds),
             batches=tuple(_batch_report(row, landed.get(row.shard_id, 0), now) for row in batch_rows),
