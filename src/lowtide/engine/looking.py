@@ -81,6 +81,12 @@ class Looking(Desk):
         with self.store.read() as tx:
             return [run.run_id for run in runs.open_runs(tx)]
 
+    def waiting_runs(self) -> list[str]:
+        """Name the runs that are not over, oldest first, then those that are over but for lost replies to be settled."""
+        opened = self.open_runs()
+        with self.store.read() as tx:
+            return [*opened, *sorted(calls.doubted_runs(tx).difference(opened))]
+
     def events(self, run_id: str, after: int = 0, newest: int | None = None) -> list[Event]:
         """Read a run's history after an event, oldest first; of it only so many of the ``newest``."""
         run = self._run(run_id)

@@ -137,6 +137,12 @@ def doubted(tx: Transaction, plan_id: PlanId, seq: int) -> bool:
     return tx.execute(select(CALLS.c.seq).where(where)).first() is not None
 
 
+def doubted_runs(tx: Transaction) -> set[str]:
+    """Name the runs that have doubts."""
+    query = select(SHARDS.c.run_id).join_from(CALLS, SHARDS, SHARDS.c.shard_id == CALLS.c.shard_id)
+    return set(tx.execute(query.where(CALLS.c.state == CallState.DOUBTFUL).distinct()).scalars())
+
+
 def doubt_count(tx: Transaction, run_id: str) -> int:
     """Count the doubts of a run."""
     query = select(func.count()).select_from(CALLS).join(SHARDS, SHARDS.c.shard_id == CALLS.c.shard_id)
