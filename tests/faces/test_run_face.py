@@ -58,6 +58,14 @@ def test_a_cap_below_the_likely_cost_is_refused_before_there_is_a_run(desk) -> N
     assert desk("status", "--json").objects[0]["runs"] == []
 
 
+def test_a_cap_that_is_named_again_is_quoted_as_it_was_said(done) -> None:
+    said = done("run", done.run_id(), "--cap", "1234.5678")
+    assert (said.code, said.told) == (
+        1,
+        "error: run r_RUNRUNR has no cap already\nhint: lowtide raise r_RUNRUNR --cap 1234.5678\n",
+    )
+
+
 def test_a_run_pauses_at_its_cap_and_goes_on_with_a_higher_one(desk, snapshot: SnapshotAssertion) -> None:
     paused = desk("run", desk.requests(6), "--cap", "0.0021", "-q")
     assert paused.code == 6

@@ -30,7 +30,7 @@ from lowtide.errors import (
     StoreUnusable,
     TransportFailed,
 )
-from lowtide.money import Nanos
+from lowtide.money import Nanos, decimal_dollars
 from lowtide.settings import load_catalog, read_settings
 from lowtide.store import Store, runs
 from lowtide.store.schema import PLANS, RUNS
@@ -345,6 +345,8 @@ def test_a_cap_below_the_likely_cost_is_refused(live: Callable[..., None]) -> No
         with pytest.raises(BudgetRefused, match="nothing was sent or spent") as refused:
             await desk.engine.start_run(plan.plan_id, cap=Nanos(plan.cost_likely - 1), out=None)
         assert "raise the cap" in refused.value.hint
+        one, other = decimal_dollars(plan.cost_likely), decimal_dollars(plan.cost_likely - 1)
+        assert f"the likely cost ${one} is over the cap ${other};" in refused.value.message, "not alike, as rounded"
         assert await desk.engine.start_run(plan.plan_id, cap=plan.cost_likely, out=None)
 
     live(life)

@@ -27,7 +27,7 @@ from lowtide.cli.plan import (
 from lowtide.cli.times import full
 from lowtide.engine import Engine
 from lowtide.errors import DeadlineMissed, LowtideError, NotFound
-from lowtide.money import Nanos, decimal_dollars, show_dollars
+from lowtide.money import Nanos, decimal_dollars, show_apart, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.reports import RunReport
 
@@ -221,9 +221,9 @@ async def _go_on(engine: Engine, run_id: str, cap: Nanos | None) -> str:
     """Let a run that is there already go on; a cap is changed by its own command only."""
     report = await engine.run_report(run_id)
     if cap is not None and report.cap != cap:
-        known = "no cap" if report.cap is None else f"a cap of {show_dollars(report.cap)}"
+        known = "no cap" if report.cap is None else f"a cap of {show_apart(report.cap, cap)[0]}"
         raise LowtideError(
-            f"run {run_id} has {known} already", hint=f"lowtide raise {run_id} --cap {show_dollars(cap).lstrip('$')}"
+            f"run {run_id} has {known} already", hint=f"lowtide raise {run_id} --cap {decimal_dollars(cap)}"
         )
     if report.state == "paused":
         await engine.resume(run_id)

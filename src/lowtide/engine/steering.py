@@ -8,7 +8,7 @@ from lowtide.dispatch import RunState
 from lowtide.engine.desk import Desk
 from lowtide.errors import BudgetRefused, LowtideError, NotFound
 from lowtide.ledger import AccountId, Reason, alarm, raise_limit
-from lowtide.money import Nanos, show_dollars
+from lowtide.money import Nanos, show_apart, show_dollars
 from lowtide.result import Retry, refusal
 from lowtide.store import Transaction, answers, books, calls, runs, shards
 from lowtide.store.books import Settlement
@@ -110,9 +110,9 @@ class Steering(Desk):
             assert account is not None
             after = raise_limit(account, cap)
             if after is None:
+                committed, most = show_apart(account.committed, cap or 0)
                 raise BudgetRefused(
-                    f"{show_dollars(account.committed)} are spent or committed already,"
-                    f" more than a cap of {show_dollars(cap or 0)}",
+                    f"{committed} are spent or committed already, more than a cap of {most}",
                     hint="name a higher cap",
                 )
             books.write_account(tx, after)
