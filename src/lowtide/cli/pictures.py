@@ -456,7 +456,10 @@ def _run_deadline(report: RunReport) -> str:
 
 
 def _answer_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
-    """Say how many answers are cut short or refused: they are outcomes of their own, and no failures."""
+    """Say how many answers are cut short or refused (outcomes of their own, and no failures), and what was never asked for."""
+    if report.unasked:
+        count = f"{counted(report.unasked, 'request')} of the plan"
+        yield "", f"{count} never asked for: later waves, kept back by a cancel or by what failed before them"
     kinds = [f"{report.cut:,} cut at their limit"] if report.cut else []
     kinds += [f"{report.declined:,} refused by the model"] if report.declined else []
     if kinds:

@@ -157,6 +157,7 @@ class Looking(Desk):
             wave=run.wave,
             waves=run.waves,
             planned=made if over else planned,
+            unasked=planned - made if over and not pruned else 0,
             answered=final["succeeded"],
             failed=final["failed"],
             canceled=final["canceled"],
