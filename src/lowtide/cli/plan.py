@@ -350,7 +350,8 @@ def _show(
         pictures.show(out, "", f"Different from {before.plan_id}: {words}")
     rest = "But for its pilot nothing has been sent or spent." if made.reused else "Nothing has been sent or spent."
     pictures.show(out, "", f"Plan {made.plan_id} saved. {rest}")
-    if not made.blocked and not (cap is not None and made.cost_likely > cap):
+    quoted = made.prices_on != made.created_at.date()  # another day's prices are no offer
+    if not made.blocked and not quoted and not (cap is not None and made.cost_likely > cap):
         pictures.show(out, screen.command(f"Run it:  {next_command(chosen, made, cap)}"))
 
 
