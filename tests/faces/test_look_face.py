@@ -297,7 +297,7 @@ def test_a_pruned_run_keeps_its_figures_and_says_that_its_answers_are_gone(desk)
     assert desk("run", desk.requests(2), "--route", "batch", "--yes", "-q").code == 0, "time passes"
     assert desk("prune", "--older-than", "0h", "--yes").out.startswith("1 run emptied")
     (after,) = desk("status", run_id, "--json").objects
-    same = ("spent", "requests", "input_tokens", "output_tokens", "cap", "plan_likely")
+    same = ("spent", "requests", "stop_reasons", "cut", "input_tokens", "output_tokens", "cap", "plan_likely")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
     assert (before["pruned"], after["pruned"], after["saved"]) == (False, True, None)
     told = desk("status", run_id).out

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowtide.money import ceiling_nanos, cost_nanos, decimal_dollars, nanos_from_dollars, show_apart, show_dollars, show_sum
+from lowtide.money import (
+    ceiling_nanos,
+    cost_nanos,
+    decimal_dollars,
+    nanos_from_dollars,
+    show_apart,
+    show_dollars,
+    show_sum,
+)
 
 NANO = Fraction(1, 10**9)
 

@@ -592,6 +592,8 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
         if failure.state != "canceled":
             word = "Failed" if failure.state == "failed" else "Again"
             yield word, Text(f"{failure.requests:,} {_why(failure.code, failure.example)}", style=screen.BAD)
+    if report.failed and not report.failures:  # of a pruned run nobody knows any more why
+        yield "Failed", Text(f"{report.failed:,}", style=screen.BAD)
     if report.canceled:
         yield "Canceled", f"{report.canceled:,}"
     if report.can_succeed and report.over:

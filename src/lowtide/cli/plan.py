@@ -223,8 +223,7 @@ def refuse_low_cap(plan: Plan, cap: Nanos | None) -> None:
     if cap is not None and plan.cost_likely > cap:
         likely, most = show_apart(plan.cost_likely, cap)
         raise BudgetRefused(
-            f"the likely cost {likely} is over the cap {most};"
-            " nothing was sent or spent",
+            f"the likely cost {likely} is over the cap {most}; nothing was sent or spent",
             hint=f"raise the cap (at most {show_dollars(plan.cost_ceiling)} can be needed) or plan less",
         )
 

@@ -8,7 +8,7 @@ from lowtide import plan as planning
 from lowtide import reports
 from lowtide.batch import BatchState
 from lowtide.catalog import Lane, TokenKind
-from lowtide.dispatch import OPEN_RUNS, Role, RunId
+from lowtide.dispatch import OPEN_RUNS, Role, RunId, RunState
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
     PriceUnknown,
@@ -104,7 +104,7 @@ class Looking(Desk):
             left = sum(count.requests for count in counts.values())
             pruned = False
             if over and (not left or (plan is not None and left < plan.requests)):
-                tried = answers.attempted(tx, run.plan_id)
+                tried = answers.attempted(tx, run.plan_id, canceled=run.state is RunState.CANCELED)
                 pruned = sum(count.requests for count in tried) > left  # requests are gone, what became of them is not
                 counts = {count.state: count for count in tried} if pruned else counts
             account_id = AccountId(f"run:{run.run_id}")
@@ -117,7 +117,7 @@ class Looking(Desk):
             landed = shards.landed_counts(tx, run.run_id)
             usual = reports.turnaround(history.durations(tx, run.provider.split()))
             failures = answers.failures(tx, run.plan_id)
-            stop_reasons = answers.stop_reasons(tx, run.plan_id)
+            stop_reasons = answers.stop_reasons(tx, run.plan_id, pruned=pruned)
             next_look = shards.next_look(tx, run.run_id)
             moments = shards.moments(tx, run.run_id)
             doubts = calls.doubt_count(tx, run.run_id)
