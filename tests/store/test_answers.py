@@ -242,6 +242,7 @@ def test_only_whole_batches_of_ours_tell_how_long_one_takes(store: Store) -> Non
     add(7, provider_batch_id="b")
     add(100, role=Role.ADOPTED, provider_batch_id="c")
     add(200, role=Role.DUPLICATE, provider_batch_id="d")
+    add_batch(store, state=BatchState.FAILED, created_at=NOW, ended_at=NOW + SECOND)
     canceled = add_batch(store, state=BatchState.CANCELED, created_at=NOW, ended_at=NOW + SECOND)
     add_batch(store, state=BatchState.RUNNING, created_at=NOW)
     add_batch(store)
