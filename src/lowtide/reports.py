@@ -21,7 +21,7 @@ DECLINED = frozenset({"refusal"})  # and of one that the model would not give
 class BatchReport:
     """One batch of a run. ``landed`` counts outcomes stored here; the provider's own progress is unknown until it ends.
 
-    ``age`` counts from the provider's creation to its end, or to now.
+    ``age`` counts from the provider's creation to its end, or to now; ``None`` is not known.
     """
 
     shard_id: str

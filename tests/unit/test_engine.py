@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from lowtide.batch import BatchState
 from lowtide.catalog import Catalog
 from lowtide.clock import SimulatorClock, SystemClock
 from lowtide.dispatch import RunId, RunState
@@ -33,7 +34,7 @@ from lowtide.errors import (
 from lowtide.money import Nanos, decimal_dollars
 from lowtide.settings import load_catalog, read_settings
 from lowtide.store import Store, runs
-from lowtide.store.schema import PLANS, RUNS
+from lowtide.store.schema import BATCHES, PLANS, RUNS
 from lowtide.testing import LoopbackTransport
 from lowtide.wire import HttpCall
 from lowtide.workload import WorkloadOptions
@@ -420,6 +421,25 @@ def test_with_history_readiness_is_known(live: Callable[..., None]) -> None:
         assert report.now < report.ready_from <= report.ready_to
         reports = await desk.engine.run_reports()
         assert [found.state for found in reports] == [RunState.ACTIVE, RunState.DONE]
+
+    live(life)
+
+
+def test_a_batch_that_is_gone_is_not_waited_for(live: Callable[..., None]) -> None:
+    """Nobody knows when it ended: it grows no older, and readiness counts from what is still open."""
+
+    async def life(desk: Desk) -> None:
+        await desk.begin()
+        await desk.work()
+        run_id = await desk.begin(4)
+        await desk.until(run_id, lambda: len(desk.world.batches) == 2)
+        with desk.engine.store.write() as tx:
+            gone = {"state": BatchState.LOST, "created_at": (await desk.engine.run_report(run_id)).now}
+            tx.execute(BATCHES.update().where(BATCHES.c.ended_at.is_(None)).values(**gone))
+        await desk.engine.clock.sleep_until(gone["created_at"] + timedelta(hours=1))
+        report = await desk.engine.run_report(run_id)
+        assert [(batch.state, batch.age) for batch in report.batches] == [("lost", None)]
+        assert report.ready_from == report.now + timedelta(minutes=10)
 
     live(life)
 

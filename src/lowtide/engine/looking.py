@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from lowtide import plan as planning
 from lowtide import reports
-from lowtide.batch import BatchState
+from lowtide.batch import OVER, BatchState
 from lowtide.catalog import Lane, TokenKind
 from lowtide.dispatch import OPEN_RUNS, Role, RunId, RunState
 from lowtide.engine.desk import Desk
@@ -129,7 +129,7 @@ class Looking(Desk):
         }
         retrying = counts["retry"].requests if "retry" in counts else 0
         waiting = 0 if over else max(0, planned - sum(final.values()) - retrying - out)
-        open_batches = [row.created_at for row in batch_rows if row.created_at and not row.ended_at]
+        open_batches = [row.created_at for row in batch_rows if row.created_at and row.state not in OVER]
         ready_from, ready_to = (None, None)
         if not over:
             ready_from, ready_to = reports.ready(
@@ -369,7 +369,8 @@ def _stages(plan: PlanRow, moments: Sequence[Moments], now: datetime) -> dict[St
 
 
 def _batch_report(row: shards.BatchRow, landed: int, now: datetime) -> BatchReport:
-    age = None if row.created_at is None else (row.ended_at or now) - row.created_at
+    until = row.ended_at or (None if row.state in OVER else now)  # of one that is gone nobody knows until when
+    age = None if row.created_at is None or until is None else until - row.created_at
     return BatchReport(
         shard_id=row.shard_id,
         provider_batch_id=row.provider_batch_id,
