@@ -270,6 +270,19 @@ def test_batches_of_other_programs_are_listed_and_adopted(desk, snapshot: Snapsh
     assert [each["custom_id"] for each in done("results", run_id).objects] == ["theirs"]
 
 
+def test_who_cannot_be_asked_for_batches_is_named(empty_desk, start_simulator) -> None:
+    address = start_simulator("--clock", "system")
+    empty_desk.environment |= {"LOWTIDE_BASE_URL": address, "LOWTIDE_OPENAI_BASE_URL": address}
+    empty_desk.environment |= {"ANTHROPIC_API_KEY": "", "OPENAI_API_KEY": "a key"}
+    said = empty_desk("adopt")
+    assert (said.code, said.err) == (0, "not asked, there is no key: anthropic\n")
+    assert empty_desk("adopt", "--json").objects[0]["not_asked"] == ["anthropic"]
+    named = empty_desk("adopt", "--provider", "anthropic")
+    assert (named.code, named.out) == (4, "")
+    assert "no key for Anthropic" in named.err
+    assert empty_desk("adopt", "--provider", "openai").err == ""
+
+
 def test_every_batch_is_known(done) -> None:
     assert done("adopt").out == "Every batch of this account is known here.\n"
 
