@@ -447,7 +447,8 @@ def _run_deadline(report: RunReport) -> str:
     assert report.deadline_at is not None
     at, until = report.deadline_at, report.ended_at or report.now
     if report.over:
-        how = f"met, {span(at - until)} before it" if until <= at else f"missed by {span(until - at)}"
+        word = "met" if report.state == "done" else STATES[report.state]  # what was stopped has met nothing
+        how = f"{word}, {span(at - until)} before it" if until <= at else f"missed by {span(until - at)}"
         return f"{full(at)}: {how}"
     how = f"in {span(at - until)}" if until <= at else f"missed, {span(until - at)} ago"
     moves = report.hasten_at is not None and not report.hastened and report.hasten_at > report.now
