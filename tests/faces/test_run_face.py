@@ -107,6 +107,11 @@ def test_documents_are_written_where_the_run_says(desk) -> None:
     out = desk.folder / "lowtide-out" / desk.run_id()
     assert (out / "delivery.bpmn" / "index.md").exists()
     assert len(list(out.rglob("*.md"))) > 2
+    plan_id = desk.run_id().replace("r_", "p_")
+    assert desk("run", plan_id, "--yes", "-q", "--out", str(out)).code == 0
+    elsewhere = desk("run", plan_id, "--yes", "-q", "--out", "elsewhere")
+    assert (elsewhere.code, elsewhere.out) == (2, ""), "it was delivered, and nothing will be there"
+    assert f"keeps the folder it was begun with, {out}" in elsewhere.err
 
 
 def test_the_worker_goes_on_with_a_run_that_was_detached(desk, snapshot: SnapshotAssertion) -> None:

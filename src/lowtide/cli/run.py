@@ -109,6 +109,9 @@ async def _run(
             for provider in found.plan.provider.split():
                 engine.hands(provider)  # a missing key is told before there is a run
             run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh, late=agrees.late)
+            kept = (await engine.run_report(run_id)).delivered_to
+            if out is not None and kept != str(out.resolve()):  # noqa: ASYNC240 one look at a path
+                raise click.UsageError(f"{run_id} keeps the folder it was begun with, {kept}: leave out --out")
             await _go_on(engine, run_id, cap)
         if (await engine.run_report(run_id)).over:
             return await _end(engine, chosen, run_id)
