@@ -588,9 +588,12 @@ def test_a_batch_of_another_program_is_found_taken_over_and_booked(live: Callabl
         assert await desk.engine.unknown_batches() == []
         with pytest.raises(LowtideError, match="in this store already"):
             await desk.engine.adopt(provider_batch_id)
+        report = await desk.engine.run_report(run_id)
+        assert (report.planned, report.answered, report.out, report.waiting) == (3, 0, 3, 0)
         await desk.work(run_id)
         report = await desk.engine.run_report(run_id)
         assert (report.state, report.answered, report.spent) == (RunState.DONE, 3, desk.world.bill.nanos)
+        assert (report.planned, report.out, report.unasked) == (3, 0, 0)
         assert sorted(row.key for row in desk.engine.results(run_id)) == ["theirs-0", "theirs-1", "theirs-2"]
 
     live(life)

@@ -123,7 +123,9 @@ class Looking(Desk):
             doubts = calls.doubt_count(tx, run.run_id)
             cheap_spent = shards.cheap_spent(tx, run.run_id)
         made = sum(count.requests for count in counts.values())
-        planned = max(plan.requests if plan is not None else 0, made)
+        planned = (
+            max(plan.requests, made) if plan is not None else made + out
+        )  # an adopted request is made when it lands
         final = {
             state: counts[state].requests if state in counts else 0 for state in ("succeeded", "failed", "canceled")
         }
