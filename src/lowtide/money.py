@@ -66,6 +66,14 @@ def show_dollars(amount: int) -> str:
     return _with_digits(amount, _digits(amount))
 
 
+def show_apart(one: int, other: int) -> tuple[str, str]:
+    """Write two amounts that are compared: exactly, where rounded they would look the same and are not."""
+    shown = (show_dollars(one), show_dollars(other))
+    if shown[0] != shown[1] or one == other:
+        return shown
+    return (f"${decimal_dollars(one)}", f"${decimal_dollars(other)}")
+
+
 def show_sum(amounts: Sequence[int]) -> list[str]:
     """Write amounts, none below zero, that are read as a sum with the same digits: what is shown adds up to what is shown of it.
 

@@ -21,7 +21,7 @@ DECLINED = frozenset({"refusal"})  # and of one that the model would not give
 class BatchReport:
     """One batch of a run. ``landed`` counts outcomes stored here; the provider's own progress is unknown until it ends.
 
-    ``age`` counts from the provider's creation to its end, or to now.
+    ``age`` counts from the provider's creation to its end, or to now; ``None`` is not known.
     """
 
     shard_id: str
@@ -114,7 +114,8 @@ class RunReport:
     ``route`` is how it went out first; ``hasten_at`` when what is out moves to real time, ``hastened`` that it did.
     ``stages`` is how long each stage lasted, counted once where shards overlap; one that has not begun is left out.
 
-    ``planned`` is how many requests the plan counts; ``answered``, ``failed``, ``canceled`` are final, ``retrying`` go out
+    ``planned`` is how many requests the plan counts, and of a run that is over how many were made; ``unasked`` is what it is
+    short of the plan then: later waves that a cancel or a failed child kept from being made. ``answered``, ``failed``, ``canceled`` are final, ``retrying`` go out
     again, ``out`` are in shards now, ``waiting`` are not sent yet (later waves included). ``spent`` is the sum of
     settlements, ``held`` the sum of holds. ``saved`` compares batch answers with the same in real time. ``ready_from`` and
     ``ready_to`` are ``None`` where there is no history. ``nothing_bought`` is money that bought nothing, by name.
@@ -171,6 +172,7 @@ class RunReport:
     hastened: bool = False
     doubts: int = 0
     stages: Mapping[Stage, timedelta] = field(default_factory=dict)
+    unasked: int = 0
     pruned: bool = False
     has_plan: bool = True
 
@@ -191,8 +193,11 @@ class RunReport:
 
     @property
     def can_succeed(self) -> int:
-        """How many of those that failed or were canceled can still succeed."""
-        return sum(each.requests for each in self.failures if each.state != "retry" and each.can_succeed)
+        """How many of those that failed or were canceled can still succeed, also of those that were never sent."""
+        told = sum(each.requests for each in self.failures if each.state == "canceled")
+        return (self.canceled - told) + sum(
+            each.requests for each in self.failures if each.state != "retry" and each.can_succeed
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

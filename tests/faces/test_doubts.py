@@ -5,12 +5,19 @@ import shutil
 import tempfile
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from desks import Desk, simulators
+from sqlalchemy import select
 from syrupy.assertion import SnapshotAssertion
+
+from lowtide.dispatch import RunState
+from lowtide.ledger import AccountId
+from lowtide.store import Store, books
+from lowtide.store.schema import CALLS, PLANS, RUNS
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +68,38 @@ def test_lost_replies_are_listed_and_count_as_spent(doubting, snapshot: Snapshot
     hint = f"count as spent until settled: lowtide doubt {doubting.run_id()}"
     assert hint in " ".join(doubting("status").out.split())
     assert hint in " ".join(doubting("status", doubting.run_id()).out.split())
+
+
+def test_many_lost_replies_are_listed_as_many(doubting) -> None:
+    store = Store(doubting.folder / "store", durable=False).open()
+    with store.write() as tx:
+        lost = tx.execute(select(CALLS)).mappings().first()
+        tx.execute(CALLS.insert(), [{**lost, "ordinal": number} for number in range(1_000, 2_000)])
+    store.close()
+    assert len(_doubts(doubting)) == _run(doubting)["doubts"] == 1_002
+    assert "for 1,002 lost replies count as spent" in doubting("doubt", "-q").out
+
+
+def test_what_waits_for_a_person_is_told_of_runs_that_are_not_listed(doubting) -> None:
+    doubtful = doubting.run_id()
+    store = Store(doubting.folder / "store", durable=False).open()
+    with store.write() as tx:
+        plan, run = (tx.execute(select(table)).mappings().first() for table in (PLANS, RUNS))
+        for number, state in enumerate((RunState.DONE, RunState.PAUSED)):
+            name, later = f"other00{number}", plan["created_at"] + timedelta(days=1 - 2 * number)
+            tx.execute(PLANS.insert().values({**plan, "plan_id": f"p_{name}"}))
+            tx.execute(
+                RUNS.insert().values(
+                    {**run, "plan_id": f"p_{name}", "run_id": f"r_{name}", "state": state, "created_at": later}
+                )
+            )
+            books.open_account(tx, AccountId(f"run:r_{name}"), None)
+    store.close()
+    (told,) = doubting("status", "--limit", "1", "--json").objects
+    assert [run["run"] for run in told["runs"]] == ["r_other000"]  # type: ignore[attr-defined, index]
+    shown = doubting("status", "--limit", "1").out
+    assert "r_other001 is paused" in shown
+    assert f"lowtide doubt {doubtful}" in " ".join(shown.split())
 
 
 def test_not_billed_gives_the_money_back(doubting) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from lowtide.cli.results import _csv, _jsonl
 from lowtide.reports import ResultRow
+from lowtide.store import Store, runs
 
 
 def test_nothing_yet(desk, snapshot: SnapshotAssertion) -> None:
@@ -64,6 +66,20 @@ def test_a_long_name_is_cut_before_an_id_or_a_figure_is(desk) -> None:
 
 def test_one_run(done, snapshot: SnapshotAssertion) -> None:
     assert str(done("status", done.run_id())) == snapshot
+
+
+def test_the_last_lines_of_a_long_history_are_its_last(done) -> None:
+    run_id = done.run_id()
+    store = Store(done.folder / "store", durable=False).open()
+    with store.write() as tx:
+        for number in range(1_200):
+            runs.note(tx, run_id, datetime(2026, 11, 22, tzinfo=UTC), f"line {number}")
+    store.close()
+    (told,) = done("status", run_id, "--events", "2", "--json").objects
+    assert [event["text"] for event in told["events"]] == ["line 1198", "line 1199"]  # type: ignore[attr-defined, index]
+    (told,) = done("status", run_id, "--events", "1100", "--json").objects
+    assert len(told["events"]) == 1_100  # type: ignore[arg-type]
+    assert "line " not in done("status", run_id, "--events", "0").out
 
 
 def test_watching_a_run_that_is_over_ends(done) -> None:
@@ -254,6 +270,19 @@ def test_batches_of_other_programs_are_listed_and_adopted(desk, snapshot: Snapsh
     assert [each["custom_id"] for each in done("results", run_id).objects] == ["theirs"]
 
 
+def test_who_cannot_be_asked_for_batches_is_named(empty_desk, start_simulator) -> None:
+    address = start_simulator("--clock", "system")
+    empty_desk.environment |= {"LOWTIDE_BASE_URL": address, "LOWTIDE_OPENAI_BASE_URL": address}
+    empty_desk.environment |= {"ANTHROPIC_API_KEY": "", "OPENAI_API_KEY": "a key"}
+    said = empty_desk("adopt")
+    assert (said.code, said.err) == (0, "not asked, there is no key: anthropic\n")
+    assert empty_desk("adopt", "--json").objects[0]["not_asked"] == ["anthropic"]
+    named = empty_desk("adopt", "--provider", "anthropic")
+    assert (named.code, named.out) == (4, "")
+    assert "no key for Anthropic" in named.err
+    assert empty_desk("adopt", "--provider", "openai").err == ""
+
+
 def test_every_batch_is_known(done) -> None:
     assert done("adopt").out == "Every batch of this account is known here.\n"
 
@@ -281,7 +310,7 @@ def test_a_pruned_run_keeps_its_figures_and_says_that_its_answers_are_gone(desk)
     assert desk("run", desk.requests(2), "--route", "batch", "--yes", "-q").code == 0, "time passes"
     assert desk("prune", "--older-than", "0h", "--yes").out.startswith("1 run emptied")
     (after,) = desk("status", run_id, "--json").objects
-    same = ("spent", "requests", "input_tokens", "output_tokens", "cap", "plan_likely")
+    same = ("spent", "requests", "stop_reasons", "cut", "input_tokens", "output_tokens", "cap", "plan_likely")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
     assert (before["pruned"], after["pruned"], after["saved"]) == (False, True, None)
     told = desk("status", run_id).out

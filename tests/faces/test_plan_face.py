@@ -109,6 +109,12 @@ def test_a_quotation_for_another_day_cannot_be_run(desk, snapshot: SnapshotAsser
     assert "is not sold on" in refused.err
 
 
+def test_a_quotation_of_another_day_names_no_command_that_would_be_refused(desk) -> None:
+    said = desk("plan", desk.requests(2), "--prices-on", "2026-10-30")
+    assert (said.code, "Run it" in said.out) == (0, False)
+    assert "Run it" in desk("plan", desk.requests(2)).out
+
+
 def test_a_lane_that_does_not_sell_all_of_it_blocks_the_plan_before_its_cap_is_looked_at(desk) -> None:
     said = desk("plan", desk.requests(3), "--route", "2h", "--cap", "0.0001")
     assert said.code == 3

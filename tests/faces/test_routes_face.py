@@ -12,6 +12,9 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from lowtide.cli.times import DEADLINE, WITHIN_SPAN, full
+from lowtide.dispatch import RunState
+from lowtide.store import Store
+from lowtide.store.schema import RUNS
 
 NOW = datetime(2026, 11, 22, 7, 30, tzinfo=UTC)  # 08:30 in Stockholm
 
@@ -154,6 +157,17 @@ def test_what_is_stuck_moves_to_real_time_and_the_run_says_so(desk, snapshot: Sn
     assert (run["hastened"], run["deadline_at"], run["requests"]["answered"]) == (True, "2026-11-21T13:00:00Z", 60)
     assert run["ended_at"] < run["deadline_at"]
     assert str(desk("status", run_id, "--events", "0")) == snapshot
+
+
+def test_what_was_canceled_in_time_has_met_no_deadline(desk) -> None:
+    assert desk("run", desk.requests(3), "--within", "3h", "--yes", "-q").code == 0
+    run_id = desk.run_id()
+    assert re.search(r"Deadline .*: met, 2 h \d+ min before it\n", desk("status", run_id).out)
+    store = Store(desk.folder / "store", durable=False).open()
+    with store.write() as tx:
+        tx.execute(RUNS.update().values(state=RunState.CANCELED))
+    store.close()
+    assert re.search(r"Deadline .*: canceled, 2 h \d+ min before it\n", desk("status", run_id).out)
 
 
 def test_a_deadline_that_nothing_meets_needs_a_word(desk) -> None:

@@ -58,6 +58,14 @@ def test_a_cap_below_the_likely_cost_is_refused_before_there_is_a_run(desk) -> N
     assert desk("status", "--json").objects[0]["runs"] == []
 
 
+def test_a_cap_that_is_named_again_is_quoted_as_it_was_said(done) -> None:
+    said = done("run", done.run_id(), "--cap", "1234.5678")
+    assert (said.code, said.told) == (
+        1,
+        "error: run r_RUNRUNR has no cap already\nhint: lowtide raise r_RUNRUNR --cap 1234.5678\n",
+    )
+
+
 def test_a_run_pauses_at_its_cap_and_goes_on_with_a_higher_one(desk, snapshot: SnapshotAssertion) -> None:
     paused = desk("run", desk.requests(6), "--cap", "0.0021", "-q")
     assert paused.code == 6
@@ -99,6 +107,11 @@ def test_documents_are_written_where_the_run_says(desk) -> None:
     out = desk.folder / "lowtide-out" / desk.run_id()
     assert (out / "delivery.bpmn" / "index.md").exists()
     assert len(list(out.rglob("*.md"))) > 2
+    plan_id = desk.run_id().replace("r_", "p_")
+    assert desk("run", plan_id, "--yes", "-q", "--out", str(out)).code == 0
+    elsewhere = desk("run", plan_id, "--yes", "-q", "--out", "elsewhere")
+    assert (elsewhere.code, elsewhere.out) == (2, ""), "it was delivered, and nothing will be there"
+    assert f"keeps the folder it was begun with, {out}" in elsewhere.err
 
 
 def test_the_worker_goes_on_with_a_run_that_was_detached(desk, snapshot: SnapshotAssertion) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from importlib import resources
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -64,6 +65,26 @@ def test_answers_that_the_model_refused_are_outcomes_of_their_own(shares) -> Non
     assert (_status(desk)["cut"], _status(desk)["declined"]) == (0, 3)
     assert "of which 3 refused by the model" in desk("status", desk.run_id()).out
     assert "not again: 3 refused by the model" in desk("retry", desk.run_id()).out
+
+
+def test_documents_of_the_plan_that_were_never_asked_for_are_told(desk) -> None:
+    source = resources.files("lowtide.workloads.bpmn") / "demo" / "miwg-ref-C.1.1.bpmn"
+    desk.write("invoice.bpmn", source.read_text(encoding="utf-8"))
+    rule = {"on": "POST /v1/messages/batches", "fault": "items_errored", "indexes": [0]}
+    address = f"{desk.environment['LOWTIDE_SIMULATOR']}/_simulator/faults"
+    with urllib.request.urlopen(
+        urllib.request.Request(address, json.dumps({**rule, "error_type": "invalid_request_error"}).encode())
+    ) as reply:
+        assert reply.status == 200
+    (plan,) = desk("plan", "invoice.bpmn", "--strict", "--route", "batch", "--json").objects
+    ended = desk("run", str(plan["plan"]), "--yes", "-q")
+    assert ended.code == 5
+    requests = dict(_status(desk)["requests"])  # type: ignore[call-overload]
+    assert requests["answered"] + requests["failed"] == requests["planned"]
+    assert requests["planned"] + requests["unasked"] == plan["requests"] > requests["planned"]
+    told = f"{requests['unasked']} requests of the plan never asked for"
+    for shown in (ended, desk("status", desk.run_id())):
+        assert told in " ".join(shown.out.split())
 
 
 def test_a_table_is_offered_a_larger_limit(shares) -> None:

@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from world import MODEL, NOW, PAYEE, PAYER, PLAN, RUN, SECOND, SHARD, add_batch, add_run, add_shard, land, landed
 
 from lowtide.batch import BatchState
 from lowtide.dispatch import Role, RunState
 from lowtide.ledger import Reason
 from lowtide.money import Nanos
+from lowtide.packing import ShardId
 from lowtide.routing import TurnaroundSeen
 from lowtide.store import Store, answers, books, history, runs, shards
 from lowtide.store.answers import FailureCount, StateCount
@@ -194,10 +196,35 @@ def test_what_a_provider_said_is_kept_without_nul_and_not_longer_than_its_limit(
     assert run.reason == "it refuses\N{REPLACEMENT CHARACTER}" + "o" * 1989
 
 
+@pytest.mark.parametrize("over", ["failed", "canceled"])
+def test_what_is_pruned_is_counted_by_its_attempts_as_it_was_by_its_requests(store: Store, over: str) -> None:
+    add_run(store, 4)
+    add_shard(store, [0, 1, 2, 3])
+    expired = ERRORED | {"outcome": "expired", "code": "expired"}
+    land(
+        store,
+        [
+            landed(0),
+            landed(1, **expired, state="retry"),
+            landed(2, **expired, state=over),
+            landed(3, **expired, state=over),
+        ],
+    )
+    add_shard(store, [1], shard_id="lt2")
+    with store.write() as tx:
+        again = landed(0, **ERRORED, seq=1, state="failed")
+        shards.land(store, tx, shard_id=ShardId("lt2"), plan_id=PLAN, rows=[again], at=NOW + SECOND)
+    with store.read() as tx:
+        before = {count.state: count for count in answers.states(tx, PLAN)}
+        after = {count.state: count for count in answers.attempted(tx, PLAN, canceled=over == "canceled")}
+    assert after == before
+
+
 def test_answers_are_counted_by_stop_reason(store: Store) -> None:
     mixed(store)
     with store.read() as tx:
         assert answers.stop_reasons(tx, PLAN) == {"end_turn": 1, "max_tokens": 1}
+        assert answers.stop_reasons(tx, PLAN, pruned=True) == {"end_turn": 1, "max_tokens": 1}
         assert answers.plan_of_run(tx, RUN) == PLAN
 
 
@@ -215,6 +242,7 @@ def test_only_whole_batches_of_ours_tell_how_long_one_takes(store: Store) -> Non
     add(7, provider_batch_id="b")
     add(100, role=Role.ADOPTED, provider_batch_id="c")
     add(200, role=Role.DUPLICATE, provider_batch_id="d")
+    add_batch(store, state=BatchState.FAILED, created_at=NOW, ended_at=NOW + SECOND)
     canceled = add_batch(store, state=BatchState.CANCELED, created_at=NOW, ended_at=NOW + SECOND)
     add_batch(store, state=BatchState.RUNNING, created_at=NOW)
     add_batch(store)

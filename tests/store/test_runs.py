@@ -569,7 +569,8 @@ def test_a_history_is_read_from_where_one_was(store: Store) -> None:
         assert [event[3] for event in everything] == [f"event {number}" for number in range(5)]
         assert everything[3][1:] == (NOW + 3 * SECOND, "warning", "event 3")
         assert [event[3] for event in runs.events_after(tx, RUN, everything[2][0])] == ["event 3", "event 4"]
-        assert len(runs.events_after(tx, RUN, 0, limit=2)) == 2
+        assert [event[3] for event in runs.events_after(tx, RUN, 0, 2)] == ["event 3", "event 4"]
+        assert runs.events_after(tx, RUN, 0, 0) == []
     with store.write() as tx, pytest.raises(AssertionError):
         runs.note(tx, RUN, NOW, "x", level="loud")
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from lowtide.batch import BatchState
 from lowtide.catalog import Catalog
 from lowtide.clock import SimulatorClock, SystemClock
 from lowtide.dispatch import RunId, RunState
@@ -30,10 +31,10 @@ from lowtide.errors import (
     StoreUnusable,
     TransportFailed,
 )
-from lowtide.money import Nanos
+from lowtide.money import Nanos, decimal_dollars
 from lowtide.settings import load_catalog, read_settings
 from lowtide.store import Store, runs
-from lowtide.store.schema import PLANS, RUNS
+from lowtide.store.schema import BATCHES, PLANS, RUNS
 from lowtide.testing import LoopbackTransport
 from lowtide.wire import HttpCall
 from lowtide.workload import WorkloadOptions
@@ -257,6 +258,21 @@ def test_a_run_is_worked_on_until_it_is_done_and_the_books_are_the_bill(live: Ca
     live(life)
 
 
+def test_what_a_run_saved_stays_when_its_model_is_sold_no_more(live: Callable[..., None]) -> None:
+    async def life(desk: Desk) -> None:
+        run_id = await desk.begin()
+        await desk.work()
+        report = await desk.engine.run_report(run_id)
+        over = report.now.date() + timedelta(days=30)
+        ending = tuple(replace(row, effective_to=row.effective_to or over) for row in PACKAGED.prices)
+        desk.engine.catalog = replace(PACKAGED, prices=ending)
+        await desk.engine.clock.sleep_until(report.now + timedelta(days=40))
+        later = await desk.engine.run_report(run_id)
+        assert (later.now - report.now, later.saved) == (timedelta(days=40), report.saved)
+
+    live(life)
+
+
 def test_a_plan_becomes_one_run_however_often_it_is_run(live: Callable[..., None]) -> None:
     async def life(desk: Desk) -> None:
         run_id = await desk.begin()
@@ -330,6 +346,8 @@ def test_a_cap_below_the_likely_cost_is_refused(live: Callable[..., None]) -> No
         with pytest.raises(BudgetRefused, match="nothing was sent or spent") as refused:
             await desk.engine.start_run(plan.plan_id, cap=Nanos(plan.cost_likely - 1), out=None)
         assert "raise the cap" in refused.value.hint
+        one, other = decimal_dollars(plan.cost_likely), decimal_dollars(plan.cost_likely - 1)
+        assert f"the likely cost ${one} is over the cap ${other};" in refused.value.message, "not alike, as rounded"
         assert await desk.engine.start_run(plan.plan_id, cap=plan.cost_likely, out=None)
 
     live(life)
@@ -407,23 +425,60 @@ def test_with_history_readiness_is_known(live: Callable[..., None]) -> None:
     live(life)
 
 
+def test_a_batch_that_is_gone_is_not_waited_for(live: Callable[..., None]) -> None:
+    """Nobody knows when it ended: it grows no older, and readiness counts from what is still open."""
+
+    async def life(desk: Desk) -> None:
+        await desk.begin()
+        await desk.work()
+        run_id = await desk.begin(4)
+        await desk.until(run_id, lambda: len(desk.world.batches) == 2)
+        with desk.engine.store.write() as tx:
+            gone = {"state": BatchState.LOST, "created_at": (await desk.engine.run_report(run_id)).now}
+            tx.execute(BATCHES.update().where(BATCHES.c.ended_at.is_(None)).values(**gone))
+        await desk.engine.clock.sleep_until(gone["created_at"] + timedelta(hours=1))
+        report = await desk.engine.run_report(run_id)
+        assert [(batch.state, batch.age) for batch in report.batches] == [("lost", None)]
+        assert report.ready_from == report.now + timedelta(minutes=10)
+
+    live(life)
+
+
 # cancel, retry, resume
 
 
 def test_a_canceled_run_keeps_what_was_bought(live: Callable[..., None]) -> None:
     async def life(desk: Desk) -> None:
-        run_id = await desk.begin()
-        await desk.until(run_id, lambda: _out(desk, run_id) == 4)
+        run_id = await desk.begin(40)
+        await desk.until(run_id, lambda: bool(desk.world.batches))
         assert await desk.engine.cancel(run_id) is RunState.CANCELING
         with pytest.raises(LowtideError, match="being canceled"):
             await desk.engine.retry(run_id)
         await desk.work()
         report = await desk.engine.run_report(run_id)
         assert (report.state, report.held) == (RunState.CANCELED, 0)
-        assert report.answered + report.canceled == 5
-        assert report.answered >= 1
+        assert report.answered + report.canceled == 40
+        assert report.answered > 1
         assert report.spent == desk.world.bill.nanos
+        assert (report.nothing_bought, sum(row.cost or 0 for row in desk.engine.results(run_id))) == ({}, report.spent)
         assert await desk.engine.cancel(run_id) is RunState.CANCELED, "again is nothing"
+
+    live(life)
+
+
+def test_another_cap_takes_no_cancel_back(live: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two commands at once: the run is canceled after ``raise`` looked at it, and stays so."""
+
+    async def life(desk: Desk) -> None:
+        run_id = await desk.begin(5)
+        with desk.engine.store.write() as tx:
+            runs.set_state(tx, run_id, RunState.PAUSED, reason="at its cap")
+        seen = desk.engine._run(run_id)
+        await desk.engine.cancel(run_id)
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.engine, "_run", lambda _name: seen)
+            await desk.engine.raise_cap(run_id, None)
+        assert (await desk.engine.run_report(run_id)).state is RunState.CANCELING
 
     live(life)
 
@@ -435,6 +490,7 @@ def test_a_run_that_never_began_is_canceled_for_nothing(live: Callable[..., None
         await desk.work()
         report = await desk.engine.run_report(run_id)
         assert (report.state, report.canceled, report.spent, desk.world.bill.nanos) == (RunState.CANCELED, 5, 0, 0)
+        assert await desk.engine.retry(run_id) == (report.can_succeed, 0) == (5, 0)
 
     live(life)
 
@@ -532,9 +588,12 @@ def test_a_batch_of_another_program_is_found_taken_over_and_booked(live: Callabl
         assert await desk.engine.unknown_batches() == []
         with pytest.raises(LowtideError, match="in this store already"):
             await desk.engine.adopt(provider_batch_id)
+        report = await desk.engine.run_report(run_id)
+        assert (report.planned, report.answered, report.out, report.waiting) == (3, 0, 3, 0)
         await desk.work(run_id)
         report = await desk.engine.run_report(run_id)
         assert (report.state, report.answered, report.spent) == (RunState.DONE, 3, desk.world.bill.nanos)
+        assert (report.planned, report.out, report.unasked) == (3, 0, 0)
         assert sorted(row.key for row in desk.engine.results(run_id)) == ["theirs-0", "theirs-1", "theirs-2"]
 
     live(life)

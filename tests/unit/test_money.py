@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowtide.money import ceiling_nanos, cost_nanos, decimal_dollars, nanos_from_dollars, show_dollars, show_sum
+from lowtide.money import (
+    ceiling_nanos,
+    cost_nanos,
+    decimal_dollars,
+    nanos_from_dollars,
+    show_apart,
+    show_dollars,
+    show_sum,
+)
 
 NANO = Fraction(1, 10**9)
 
@@ -146,6 +154,12 @@ def test_something_is_never_shown_as_nothing(nanos: int) -> None:
 )
 def test_amounts_of_one_sum_have_the_same_digits(amounts: list[int], texts: list[str]) -> None:
     assert show_sum(amounts) == texts
+
+
+def test_amounts_that_are_compared_are_never_shown_alike() -> None:
+    assert show_apart(3_004_315_000, 3_000_000_000) == ("$3.004315", "$3")
+    assert show_apart(3_004_315_000, 2_990_000_000) == ("$3.00", "$2.99")
+    assert show_apart(3_004_315_000, 3_004_315_000) == ("$3.00", "$3.00")
 
 
 @given(st.lists(st.integers(0, 10**13), min_size=1, max_size=4))

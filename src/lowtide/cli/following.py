@@ -130,7 +130,7 @@ class Follower:
     def begin(self) -> None:
         """Begin to draw, where there is something to draw on; events of earlier sittings are not told again."""
         for run_id in (*self._run_ids, *self._known):
-            events = self._engine.events(run_id)
+            events = self._engine.events(run_id, newest=1)
             self._seen[run_id] = events[-1].event_id if events else 0
         if not self._named and len(self._run_ids) == 1 and screen.is_lively(self._choices):
             from rich.live import Live  # noqa: PLC0415 only a terminal pays for it

@@ -45,7 +45,6 @@ OUTPUT_BASIS = {
 # What money that bought nothing is called in the books, and what that means.
 NOTHING_BOUGHT = {
     "duplicate": "bought twice, by a batch that had arrived after all",
-    "canceled_but_finished": "finished although the run was canceled",
     "doubt": "held: the reply was lost, the call may have been billed",
     "doubt_billed": "billed for replies that were lost",
     "row_missing": "held: counted as finished by the provider, never delivered",
@@ -448,7 +447,8 @@ def _run_deadline(report: RunReport) -> str:
     assert report.deadline_at is not None
     at, until = report.deadline_at, report.ended_at or report.now
     if report.over:
-        how = f"met, {span(at - until)} before it" if until <= at else f"missed by {span(until - at)}"
+        word = "met" if report.state == "done" else STATES[report.state]  # what was stopped has met nothing
+        how = f"{word}, {span(at - until)} before it" if until <= at else f"missed by {span(until - at)}"
         return f"{full(at)}: {how}"
     how = f"in {span(at - until)}" if until <= at else f"missed, {span(until - at)} ago"
     moves = report.hasten_at is not None and not report.hastened and report.hasten_at > report.now
@@ -457,7 +457,10 @@ def _run_deadline(report: RunReport) -> str:
 
 
 def _answer_lines(report: RunReport) -> Iterator[tuple[str, str | Text]]:
-    """Say how many answers are cut short or refused: they are outcomes of their own, and no failures."""
+    """Say how many answers are cut short or refused (outcomes of their own, and no failures), and what was never asked for."""
+    if report.unasked:
+        count = f"{counted(report.unasked, 'request')} of the plan"
+        yield "", f"{count} never asked for: later waves, kept back by a cancel or by what failed before them"
     kinds = [f"{report.cut:,} cut at their limit"] if report.cut else []
     kinds += [f"{report.declined:,} refused by the model"] if report.declined else []
     if kinds:
@@ -590,6 +593,8 @@ def _end_lines(report: RunReport, out: str) -> Iterator[tuple[str, str | Text]]:
         if failure.state != "canceled":
             word = "Failed" if failure.state == "failed" else "Again"
             yield word, Text(f"{failure.requests:,} {_why(failure.code, failure.example)}", style=screen.BAD)
+    if report.failed and not report.failures:  # of a pruned run nobody knows any more why
+        yield "Failed", Text(f"{report.failed:,}", style=screen.BAD)
     if report.canceled:
         yield "Canceled", f"{report.canceled:,}"
     if report.can_succeed and report.over:

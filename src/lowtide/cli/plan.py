@@ -16,7 +16,7 @@ from lowtide.cli.options import DAY, DOLLARS, PATH, Choices, choices, with_json
 from lowtide.cli.times import DEADLINE, WITHIN_SPAN, Deadline
 from lowtide.engine import Engine, Planned
 from lowtide.errors import BudgetRefused, PlanBlocked
-from lowtide.money import NANOS_PER_DOLLAR, Nanos, decimal_dollars, show_dollars
+from lowtide.money import NANOS_PER_DOLLAR, Nanos, decimal_dollars, show_apart, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.routing import Route
 from lowtide.routing import Wish as RouteWish
@@ -221,9 +221,9 @@ def _planning_parameters() -> list[click.Parameter]:
 def refuse_low_cap(plan: Plan, cap: Nanos | None) -> None:
     """Refuse a cap below the likely cost, in the engine's own words. Raises: BudgetRefused."""
     if cap is not None and plan.cost_likely > cap:
+        likely, most = show_apart(plan.cost_likely, cap)
         raise BudgetRefused(
-            f"the likely cost {show_dollars(plan.cost_likely)} is over the cap {show_dollars(cap)};"
-            " nothing was sent or spent",
+            f"the likely cost {likely} is over the cap {most}; nothing was sent or spent",
             hint=f"raise the cap (at most {show_dollars(plan.cost_ceiling)} can be needed) or plan less",
         )
 
@@ -349,7 +349,8 @@ def _show(
         pictures.show(out, "", f"Different from {before.plan_id}: {words}")
     rest = "But for its pilot nothing has been sent or spent." if made.reused else "Nothing has been sent or spent."
     pictures.show(out, "", f"Plan {made.plan_id} saved. {rest}")
-    if not made.blocked and not (cap is not None and made.cost_likely > cap):
+    quoted = made.prices_on != made.created_at.date()  # another day's prices are no offer
+    if not made.blocked and not quoted and not (cap is not None and made.cost_likely > cap):
         pictures.show(out, screen.command(f"Run it:  {next_command(chosen, made, cap)}"))
 
 

@@ -27,7 +27,7 @@ from lowtide.cli.plan import (
 from lowtide.cli.times import full
 from lowtide.engine import Engine
 from lowtide.errors import DeadlineMissed, LowtideError, NotFound
-from lowtide.money import Nanos, decimal_dollars, show_dollars
+from lowtide.money import Nanos, decimal_dollars, show_apart, show_dollars
 from lowtide.plan import Plan, rounds
 from lowtide.reports import RunReport
 
@@ -109,6 +109,9 @@ async def _run(
             for provider in found.plan.provider.split():
                 engine.hands(provider)  # a missing key is told before there is a run
             run_id = await engine.start_run(found.plan.plan_id, cap=cap, out=where, fresh=found.fresh, late=agrees.late)
+            kept = (await engine.run_report(run_id)).delivered_to
+            if out is not None and kept != str(out.resolve()):  # noqa: ASYNC240 one look at a path
+                raise click.UsageError(f"{run_id} keeps the folder it was begun with, {kept}: leave out --out")
             await _go_on(engine, run_id, cap)
         if (await engine.run_report(run_id)).over:
             return await _end(engine, chosen, run_id)
@@ -221,9 +224,9 @@ async def _go_on(engine: Engine, run_id: str, cap: Nanos | None) -> str:
     """Let a run that is there already go on; a cap is changed by its own command only."""
     report = await engine.run_report(run_id)
     if cap is not None and report.cap != cap:
-        known = "no cap" if report.cap is None else f"a cap of {show_dollars(report.cap)}"
+        known = "no cap" if report.cap is None else f"a cap of {show_apart(report.cap, cap)[0]}"
         raise LowtideError(
-            f"run {run_id} has {known} already", hint=f"lowtide raise {run_id} --cap {show_dollars(cap).lstrip('$')}"
+            f"run {run_id} has {known} already", hint=f"lowtide raise {run_id} --cap {decimal_dollars(cap)}"
         )
     if report.state == "paused":
         await engine.resume(run_id)

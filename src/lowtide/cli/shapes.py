@@ -250,6 +250,7 @@ def run_json(report: RunReport) -> Json:
             "retrying": report.retrying,
             "out": report.out,
             "waiting": report.waiting,
+            "unasked": report.unasked,
         },
         "stop_reasons": dict(report.stop_reasons),
         "cut": report.cut,

@@ -49,8 +49,10 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
     reports = await engine.run_reports(limit + 1)  # one more than is shown tells whether there are more
     plans = engine.plans_without_run(limit + 1)
     more_runs, more_plans = bool(reports[limit:]), bool(plans[limit:])
-    over = all(report.over for report in reports)
     reports, plans = reports[:limit], plans[:limit]
+    listed = {report.run_id for report in reports}
+    unlisted = [await engine.run_report(run_id) for run_id in engine.waiting_runs() if run_id not in listed]
+    waiting = [*reports, *unlisted]
     if chosen.json:
         from lowtide.cli.shapes import plan_json, print_json, run_json  # noqa: PLC0415 one of two ways
 
@@ -73,7 +75,7 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
             pictures.show(out, pictures.runs_table(reports))
         if more_runs:
             pictures.show(out, f"and earlier runs: --limit lists more than {limit}")
-        told = [line for report in reports for line in pictures.needs(report)]
+        told = [line for report in waiting for line in pictures.needs(report)]
         if told:
             pictures.show(out, "", *told)
         if plans:
@@ -83,12 +85,12 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
             pictures.show(out, f"and earlier plans: --limit lists more than {limit}")
         if not reports and not plans:
             pictures.show(out, "No plans and no runs yet. Begin with: lowtide plan SOURCE, or lowtide demo")
-    return over
+    return all(report.over for report in waiting)
 
 
 async def _one(engine: Engine, chosen: Choices, run_id: str, events_max: int) -> bool:
     report = await engine.run_report(run_id)
-    events = engine.events(run_id)[-events_max:] if events_max else []
+    events = engine.events(run_id, newest=events_max)
     if chosen.json:
         from lowtide.cli.shapes import event_json, print_json, run_json  # noqa: PLC0415 one of two ways
 

@@ -146,13 +146,17 @@ async def _list_unknown(chosen: Choices, provider: str) -> int:
     async with desk(chosen) as engine:
         if provider and provider not in engine.codecs:
             raise NotFound(f"no provider is called {provider!r}", hint=f"there are {', '.join(engine.codecs)}")
-        found = [each for each in await engine.unknown_batches() if provider in ("", each.provider)]
+        found = await engine.unknown_batches(provider)
+        unasked = [] if provider else engine.without_key()
         now = await engine.clock.now()
     if chosen.json:
         from lowtide.cli.shapes import print_json, unknown_json  # noqa: PLC0415 one of two ways
 
-        print_json({"type": "unknown_batches", "batches": [unknown_json(each) for each in found]})
+        batches = [unknown_json(each) for each in found]
+        print_json({"type": "unknown_batches", "batches": batches, "not_asked": unasked})
         return 0
+    if unasked:
+        print(f"not asked, there is no key: {', '.join(unasked)}", file=sys.stderr)
     from lowtide.cli import pictures, screen  # noqa: PLC0415 one of two ways
 
     out = screen.console(chosen)

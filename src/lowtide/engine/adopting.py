@@ -23,29 +23,37 @@ from lowtide.workload import WorkloadOptions
 class Adopting(Desk):
     """Finds and takes over batches that this store does not know."""
 
-    async def unknown_batches(self) -> list[UnknownBatch]:
-        """List batches at the provider that this store knows nothing of; they are never canceled unasked."""
+    def without_key(self) -> list[str]:
+        """Name the providers whose batches cannot be listed for want of a key."""
+        return [provider for provider in self._with_batches() if not self._has_key(provider)]
+
+    async def unknown_batches(self, provider: str = "") -> list[UnknownBatch]:
+        """List batches that this store knows nothing of; they are never canceled unasked.
+
+        Those of one provider, or of every one that there is a key for. Raises: CredentialMissing, ProviderRefused.
+        """
+        sellers = [name for name in self._with_batches() if provider in ("", name)]
+        asked = [name for name in sellers if self._has_key(name)] or sellers[-1:]  # without any key it is told which
         found: list[UnknownBatch] = []
-        missing: CredentialMissing | None = None
-        for provider, codec in self.codecs.items():
-            if codec.batch_limits is None:
-                continue
-            try:
-                hands = self.hands(provider)
-            except CredentialMissing as error:
-                missing = error
-                continue
-            missing = None
-            async for page in listing(hands, pages_max=sys.maxsize):
+        for name in asked:
+            async for page in listing(self.hands(name), pages_max=sys.maxsize):
                 if isinstance(page, ApiError):
-                    raise _refused(provider, page)
+                    raise _refused(name, page)
                 ids = [view.provider_batch_id for view in page.batches]
                 with self.store.read() as tx:
-                    known = shards.known_provider_ids(tx, provider, ids)
-                found.extend(_unknown(provider, view) for view in page.batches if view.provider_batch_id not in known)
-        if missing is not None and not self.doors:
-            raise missing
+                    known = shards.known_provider_ids(tx, name, ids)
+                found.extend(_unknown(name, view) for view in page.batches if view.provider_batch_id not in known)
         return found
+
+    def _with_batches(self) -> list[str]:
+        return [name for name, codec in self.codecs.items() if codec.batch_limits is not None]
+
+    def _has_key(self, provider: str) -> bool:
+        try:
+            self.hands(provider)
+        except CredentialMissing:
+            return False
+        return True
 
     async def adopt(self, provider_batch_id: str, provider: str = "") -> RunId:
         """Take over a batch that another program submitted: a run of its own, collected and booked by a worker.

@@ -6,9 +6,9 @@ from datetime import date, datetime, timedelta
 
 from lowtide import plan as planning
 from lowtide import reports
-from lowtide.batch import BatchState
+from lowtide.batch import OVER, BatchState
 from lowtide.catalog import Lane, TokenKind
-from lowtide.dispatch import OPEN_RUNS, Role, RunId
+from lowtide.dispatch import OPEN_RUNS, Role, RunId, RunState
 from lowtide.engine.desk import Desk
 from lowtide.errors import (
     PriceUnknown,
@@ -81,11 +81,17 @@ class Looking(Desk):
         with self.store.read() as tx:
             return [run.run_id for run in runs.open_runs(tx)]
 
-    def events(self, run_id: str, after: int = 0) -> list[Event]:
-        """Read a run's history after an event."""
+    def waiting_runs(self) -> list[str]:
+        """Name the runs that are not over, oldest first, then those that are over but for lost replies to be settled."""
+        opened = self.open_runs()
+        with self.store.read() as tx:
+            return [*opened, *sorted(calls.doubted_runs(tx).difference(opened))]
+
+    def events(self, run_id: str, after: int = 0, newest: int | None = None) -> list[Event]:
+        """Read a run's history after an event, oldest first; of it only so many of the ``newest``."""
         run = self._run(run_id)
         with self.store.read() as tx:
-            rows = runs.events_after(tx, run.run_id, after)
+            rows = runs.events_after(tx, run.run_id, after, newest)
         return [Event(event_id=row[0], at=row[1], level=row[2], text=row[3]) for row in rows]
 
     def _report(self, run: RunRow, now: datetime) -> RunReport:
@@ -98,7 +104,7 @@ class Looking(Desk):
             left = sum(count.requests for count in counts.values())
             pruned = False
             if over and (not left or (plan is not None and left < plan.requests)):
-                tried = answers.attempted(tx, run.plan_id)
+                tried = answers.attempted(tx, run.plan_id, canceled=run.state is RunState.CANCELED)
                 pruned = sum(count.requests for count in tried) > left  # requests are gone, what became of them is not
                 counts = {count.state: count for count in tried} if pruned else counts
             account_id = AccountId(f"run:{run.run_id}")
@@ -111,19 +117,21 @@ class Looking(Desk):
             landed = shards.landed_counts(tx, run.run_id)
             usual = reports.turnaround(history.durations(tx, run.provider.split()))
             failures = answers.failures(tx, run.plan_id)
-            stop_reasons = answers.stop_reasons(tx, run.plan_id)
+            stop_reasons = answers.stop_reasons(tx, run.plan_id, pruned=pruned)
             next_look = shards.next_look(tx, run.run_id)
             moments = shards.moments(tx, run.run_id)
             doubts = calls.doubt_count(tx, run.run_id)
             cheap_spent = shards.cheap_spent(tx, run.run_id)
         made = sum(count.requests for count in counts.values())
-        planned = max(plan.requests if plan is not None else 0, made)
+        planned = (
+            max(plan.requests, made) if plan is not None else made + out
+        )  # an adopted request is made when it lands
         final = {
             state: counts[state].requests if state in counts else 0 for state in ("succeeded", "failed", "canceled")
         }
         retrying = counts["retry"].requests if "retry" in counts else 0
         waiting = 0 if over else max(0, planned - sum(final.values()) - retrying - out)
-        open_batches = [row.created_at for row in batch_rows if row.created_at and not row.ended_at]
+        open_batches = [row.created_at for row in batch_rows if row.created_at and row.state not in OVER]
         ready_from, ready_to = (None, None)
         if not over:
             ready_from, ready_to = reports.ready(
@@ -132,11 +140,7 @@ class Looking(Desk):
                 waves_left=max(0, run.waves - run.wave - 1),
                 now=now,
             )
-        nothing = {
-            reason.value: spent[reason]
-            for reason in (Reason.DUPLICATE, Reason.CANCELED_BUT_FINISHED)
-            if spent.get(reason, ZERO)
-        }
+        nothing = {Reason.DUPLICATE.value: spent[Reason.DUPLICATE]} if spent.get(Reason.DUPLICATE, ZERO) else {}
         if spent.get(Reason.DOUBT, ZERO):
             nothing["doubt_billed"] = spent[Reason.DOUBT]  # settled: no answer of ours came with it
         for hold in holds:
@@ -155,6 +159,7 @@ class Looking(Desk):
             wave=run.wave,
             waves=run.waves,
             planned=made if over else planned,
+            unasked=planned - made if over and not pruned else 0,
             answered=final["succeeded"],
             failed=final["failed"],
             canceled=final["canceled"],
@@ -169,7 +174,7 @@ class Looking(Desk):
             cap=account.limit,
             plan_likely=plan.cost_likely if plan is not None else ZERO,
             plan_ceiling=plan.cost_ceiling if plan is not None else ZERO,
-            saved=None if pruned else self._saved(cheap_spent, now.date()),
+            saved=None if pruned else self._saved(cheap_spent, run.created_at.date()),
             nothing_bought=nothing,
             holds=_holds(holds),
             batches=tuple(_batch_report(row, landed.get(row.shard_id, 0), now) for row in batch_rows),
@@ -366,7 +371,8 @@ def _stages(plan: PlanRow, moments: Sequence[Moments], now: datetime) -> dict[St
 
 
 def _batch_report(row: shards.BatchRow, landed: int, now: datetime) -> BatchReport:
-    age = None if row.created_at is None else (row.ended_at or now) - row.created_at
+    until = row.ended_at or (None if row.state in OVER else now)  # of one that is gone nobody knows until when
+    age = None if row.created_at is None or until is None else until - row.created_at
     return BatchReport(
         shard_id=row.shard_id,
         provider_batch_id=row.provider_batch_id,

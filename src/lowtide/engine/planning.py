@@ -34,7 +34,7 @@ from lowtide.estimate import (
     history_of_runs,
 )
 from lowtide.ledger import AccountId
-from lowtide.money import Nanos, show_dollars
+from lowtide.money import Nanos, show_apart, show_dollars
 from lowtide.pacing import Measure
 from lowtide.packing import ShardId
 from lowtide.plan import Draft, Head, Learned, Plan, Turnaround
@@ -515,9 +515,9 @@ class Planning(Desk):
         if changes:
             raise PlanChanged("the plan no longer holds", changes=changes, hint="plan again and look at the difference")
         if cap is not None and plan.cost_likely > cap:
+            likely, most = show_apart(plan.cost_likely, cap)
             raise BudgetRefused(
-                f"the likely cost {show_dollars(plan.cost_likely)} is over the cap {show_dollars(cap)};"
-                " nothing was sent or spent",
+                f"the likely cost {likely} is over the cap {most}; nothing was sent or spent",
                 hint=f"raise the cap (at most {show_dollars(plan.cost_ceiling)} can be needed) or plan less",
             )
 

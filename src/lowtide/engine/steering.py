@@ -8,7 +8,7 @@ from lowtide.dispatch import RunState
 from lowtide.engine.desk import Desk
 from lowtide.errors import BudgetRefused, LowtideError, NotFound
 from lowtide.ledger import AccountId, Reason, alarm, raise_limit
-from lowtide.money import Nanos, show_dollars
+from lowtide.money import Nanos, show_apart, show_dollars
 from lowtide.result import Retry, refusal
 from lowtide.store import Transaction, answers, books, calls, runs, shards
 from lowtide.store.books import Settlement
@@ -66,7 +66,7 @@ class Steering(Desk):
         run = self._run(run_id)
         now = await self.clock.now()
         with self.store.write() as tx:
-            found = [row for row in calls.doubts(tx, run.run_id, None) if not keys or row.key in keys]
+            found = [row for row in calls.doubts(tx, run.run_id) if not keys or row.key in keys]
             unknown = sorted(set(keys) - {row.key for row in found})
             if unknown:
                 raise NotFound(
@@ -110,12 +110,12 @@ class Steering(Desk):
             assert account is not None
             after = raise_limit(account, cap)
             if after is None:
+                committed, most = show_apart(account.committed, cap or 0)
                 raise BudgetRefused(
-                    f"{show_dollars(account.committed)} are spent or committed already,"
-                    f" more than a cap of {show_dollars(cap or 0)}",
+                    f"{committed} are spent or committed already, more than a cap of {most}",
                     hint="name a higher cap",
                 )
             books.write_account(tx, after)
             if run.state is RunState.PAUSED and run.reason == "at its cap":
-                runs.set_state(tx, run.run_id, RunState.ACTIVE)
+                runs.set_state(tx, run.run_id, RunState.ACTIVE, only_from=frozenset({RunState.PAUSED}))
             runs.note(tx, run.run_id, now, "no cap any more" if cap is None else f"cap is now {show_dollars(cap)}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import and_, case, func, literal, select
 
 from lowtide.dispatch import PlanId
 from lowtide.ledger import Reason
@@ -169,32 +169,39 @@ def states(tx: Transaction, plan_id: PlanId) -> list[StateCount]:
     ]
 
 
-def attempted(tx: Transaction, plan_id: PlanId) -> list[StateCount]:
-    """Count the requests of a pruned run by what their attempts say, which stay: answered once, or never."""
-    answered = func.max(case((ATTEMPTS.c.outcome == OutcomeName.SUCCEEDED.value, 1), else_=0)).label("answered")
+def attempted(tx: Transaction, plan_id: PlanId, *, canceled: bool) -> list[StateCount]:
+    """Count the requests of a pruned run by what their attempts say, which stay: answered once, or never.
+
+    ``canceled``: the run was, so a request whose last attempt was never worked on was canceled with it.
+    """
+    last = func.row_number().over(partition_by=ATTEMPTS.c.seq, order_by=(ATTEMPTS.c.at.desc(), ATTEMPTS.c.shard_id))
+    ranked = select(ATTEMPTS, last.label("place")).where(ATTEMPTS.c.plan_id == plan_id).subquery()
+    answered = func.max(case((ranked.c.outcome == OutcomeName.SUCCEEDED.value, 1), else_=0)) == 1
+    idle = ranked.c.outcome.in_([OutcomeName.CANCELED.value, OutcomeName.EXPIRED.value])
+    unworked = func.max(case(((ranked.c.place == 1) & idle, 1), else_=0)) == 1
+    otherwise = case((unworked, "canceled"), else_="failed") if canceled else literal("failed")
     each = (
         select(
-            answered,
-            func.sum(ATTEMPTS.c.input_tokens).label("input_tokens"),
-            func.sum(ATTEMPTS.c.output_tokens).label("output_tokens"),
-            func.sum(ATTEMPTS.c.cost_nanos).label("cost"),
+            case((answered, "succeeded"), else_=otherwise).label("state"),
+            func.sum(ranked.c.input_tokens).label("input_tokens"),
+            func.sum(ranked.c.output_tokens).label("output_tokens"),
+            func.sum(ranked.c.cost_nanos).label("cost"),
         )
-        .where(ATTEMPTS.c.plan_id == plan_id)
-        .group_by(ATTEMPTS.c.seq)
+        .group_by(ranked.c.seq)
         .subquery()
     )
     rows = tx.execute(
         select(
-            each.c.answered,
+            each.c.state,
             func.count().label("requests"),
             func.sum(each.c.input_tokens).label("input_tokens"),
             func.sum(each.c.output_tokens).label("output_tokens"),
             func.sum(each.c.cost).label("cost"),
-        ).group_by(each.c.answered)
+        ).group_by(each.c.state)
     )
     return [
         StateCount(
-            state="succeeded" if row.answered else "failed",
+            state=row.state,
             requests=row.requests,
             input_tokens=int(row.input_tokens),
             output_tokens=int(row.output_tokens),
@@ -231,19 +238,21 @@ def failures(tx: Transaction, plan_id: PlanId) -> list[FailureCount]:
     ]
 
 
-def stop_reasons(tx: Transaction, plan_id: PlanId) -> dict[str, int]:
-    """Count answers by stop reason: refusals and truncations are answers, and shown apart."""
-    rows = tx.execute(
-        select(ATTEMPTS.c.code, func.count())
-        .join_from(
+def stop_reasons(tx: Transaction, plan_id: PlanId, *, pruned: bool = False) -> dict[str, int]:
+    """Count answers by stop reason: refusals and truncations are answers, and shown apart.
+
+    ``pruned``: the requests are gone, and the attempts tell.
+    """
+    query = select(ATTEMPTS.c.code, func.count()).group_by(ATTEMPTS.c.code)
+    if pruned:
+        query = query.where(ATTEMPTS.c.plan_id == plan_id, ATTEMPTS.c.outcome == OutcomeName.SUCCEEDED.value)
+    else:
+        query = query.join_from(
             REQUESTS,
             ATTEMPTS,
             and_(ATTEMPTS.c.shard_id == REQUESTS.c.shard_id, ATTEMPTS.c.ordinal == REQUESTS.c.ordinal),
-        )
-        .where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "succeeded")
-        .group_by(ATTEMPTS.c.code)
-    )
-    return dict(rows.all())
+        ).where(REQUESTS.c.plan_id == plan_id, REQUESTS.c.state == "succeeded")
+    return dict(tx.execute(query).all())
 
 
 def plan_of_run(tx: Transaction, run_id: str) -> str:

@@ -81,8 +81,8 @@ def set_call(tx: Transaction, shard_id: str, ordinal: int, **values: object) -> 
     tx.execute(CALLS.update().where(where).values(**values))
 
 
-def doubts(tx: Transaction, run_id: str = "", limit: int | None = 1000) -> list[DoubtRow]:
-    """List doubts, oldest first: of one run, or of every one; ``limit`` ``None`` for however many there are."""
+def doubts(tx: Transaction, run_id: str = "") -> list[DoubtRow]:
+    """List doubts, oldest first: of one run, or of every one, however many there are: they are summed up and settled."""
     query = (
         select(
             CALLS,
@@ -97,7 +97,6 @@ def doubts(tx: Transaction, run_id: str = "", limit: int | None = 1000) -> list[
         .join(REQUESTS, (REQUESTS.c.plan_id == CALLS.c.plan_id) & (REQUESTS.c.seq == CALLS.c.seq))
         .where(CALLS.c.state == CallState.DOUBTFUL)
         .order_by(CALLS.c.at, CALLS.c.shard_id, CALLS.c.ordinal)
-        .limit(limit)
     )
     if run_id:
         query = query.where(SHARDS.c.run_id == run_id)
@@ -136,6 +135,12 @@ def doubted(tx: Transaction, plan_id: PlanId, seq: int) -> bool:
     """Say whether an earlier call for a request may have been bought."""
     where = (CALLS.c.plan_id == plan_id) & (CALLS.c.seq == seq) & (CALLS.c.state == CallState.DOUBTFUL)
     return tx.execute(select(CALLS.c.seq).where(where)).first() is not None
+
+
+def doubted_runs(tx: Transaction) -> set[str]:
+    """Name the runs that have doubts."""
+    query = select(SHARDS.c.run_id).join_from(CALLS, SHARDS, SHARDS.c.shard_id == CALLS.c.shard_id)
+    return set(tx.execute(query.where(CALLS.c.state == CallState.DOUBTFUL).distinct()).scalars())
 
 
 def doubt_count(tx: Transaction, run_id: str) -> int:

@@ -16,6 +16,7 @@ from lowtide.store import Transaction
 from lowtide.store.schema import ATTEMPTS, BATCHES, LOTS, PLANS, REQUESTS, RUNS, SHARDS, WAVES
 
 BATCHES_MAX = 200
+NEVER_WORKED_ON = (BatchState.FAILED, BatchState.LOST)  # refused as a whole, or gone: neither tells how long one takes
 HITS_SHARDS_MAX = 20
 RUNS_MAX = 10
 ANSWERS_MAX = 2_000  # of one run
@@ -31,6 +32,7 @@ def durations(tx: Transaction, providers: Sequence[str]) -> list[timedelta]:
             BATCHES.c.role == Role.OURS,
             BATCHES.c.created_at.is_not(None),
             BATCHES.c.ended_at.is_not(None),
+            BATCHES.c.state.not_in(NEVER_WORKED_ON),
             ~BATCHES.c.cancel_asked,
         )
         .order_by(BATCHES.c.batch_id.desc())
@@ -61,7 +63,7 @@ def turnarounds(tx: Transaction, provider: str, now: datetime) -> list[Turnaroun
             BATCHES.c.provider == provider,
             BATCHES.c.role == Role.OURS,
             BATCHES.c.created_at.is_not(None),
-            BATCHES.c.state.not_in([BatchState.FAILED, BatchState.LOST]),
+            BATCHES.c.state.not_in(NEVER_WORKED_ON),
         )
         .order_by(BATCHES.c.batch_id.desc())
         .limit(BATCHES_MAX)

@@ -453,9 +453,10 @@ def note(tx: Transaction, run_id: str, at: datetime, text: str, *, level: str = 
 
 
 def events_after(
-    tx: Transaction, run_id: str, after: int, limit: int = 1000
+    tx: Transaction, run_id: str, after: int, newest: int | None = None
 ) -> Sequence[tuple[int, datetime, str, str]]:
-    """Read (id, instant, level, text) of a run's history after an id."""
+    """Read (id, instant, level, text) of a run's history after an id, oldest first; of it only so many of the ``newest``."""
     query = select(EVENTS.c.event_id, EVENTS.c.at, EVENTS.c.level, EVENTS.c.text)
-    query = query.where(EVENTS.c.run_id == run_id, EVENTS.c.event_id > after).order_by(EVENTS.c.event_id).limit(limit)
-    return [(row.event_id, row.at, row.level, row.text) for row in tx.execute(query)]
+    query = query.where(EVENTS.c.run_id == run_id, EVENTS.c.event_id > after).order_by(EVENTS.c.event_id.desc())
+    rows = tx.execute(query.limit(newest)).all()
+    return [(row.event_id, row.at, row.level, row.text) for row in reversed(rows)]
