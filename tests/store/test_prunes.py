@@ -5,13 +5,28 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, func, select
-from world import NOW, PAYER, PLAN, RUN, SHARD, Home, add_plan, add_run, add_shard, land, landed, new_request, run
+from world import (
+    NOW,
+    PAYER,
+    PLAN,
+    RUN,
+    SHARD,
+    Home,
+    add_plan,
+    add_run,
+    add_shard,
+    land,
+    landed,
+    new_request,
+    plan_row,
+    run,
+)
 
 from lowtide.attempt import CallState
 from lowtide.dispatch import RunState
 from lowtide.packing import ShardId
 from lowtide.store import Store, answers, books, calls, plans, prunes, runs, worker_name
-from lowtide.store.schema import ATTEMPTS, REQUESTS, SEGMENTS, TRANSFERS
+from lowtide.store.schema import ATTEMPTS, PLANS, REQUESTS, SEGMENTS, TRANSFERS
 from lowtide.store.segments import Place, SegmentWriter
 
 DAY = timedelta(days=1)
@@ -110,6 +125,15 @@ def test_what_is_open_stays_however_old(store: Store, state: RunState) -> None:
     assert prune(store, 999 * DAY) == prunes.Pruned(runs=0, plans=0, segments=0, bytes=0)
     assert store.body(body) == b"body of p_1"
     assert store.body(answer) == b"answer of p_1"
+
+
+def test_a_plan_that_is_still_being_made_stays_and_one_that_never_ran_goes(store: Store) -> None:
+    for name, sealed in (("p_making", False), ("p_whole", True)):
+        with store.write() as tx:
+            plans.insert_plan(tx, plan_row(name, created_at=NOW), sealed=sealed)
+    assert prune(store, DAY).plans == 1
+    with store.read() as tx:
+        assert tx.execute(select(PLANS.c.plan_id)).scalars().all() == ["p_making"]
 
 
 def test_a_segment_that_another_run_needs_stays(store: Store) -> None:

@@ -44,7 +44,7 @@ EXIT_CODES = (
     (2, "wrong usage or settings"),
     (3, "refused: over the budget or the cap, or not to be bought; nothing was spent"),
     (4, "the provider's key is missing or not accepted"),
-    (5, "finished, with failed requests"),
+    (5, "finished, with requests that failed or were never made"),
     (6, "paused at its cap"),
     (7, "plan --detailed-exitcode: differs from the saved plan"),
     (130, "left by Ctrl-C: what was submitted goes on"),

@@ -1,5 +1,6 @@
 """``lowtide plan --pilot``: buy a few requests of a plan first, as a run of their own, and plan again with what they teach."""
 
+import shlex
 import sys
 
 import click
@@ -38,7 +39,8 @@ async def after_pilot(engine: Engine, chosen: Choices, wish: Wish, plan: Plan, p
         raise
     most_nanos = sample.cost_ceiling if cap is None else cap
     run_id = await engine.start_run(sample.plan_id, cap=most_nanos, out=None, fresh=True)
-    await follow(engine, chosen, [run_id], farewell=f"Leaving. The pilot goes on with: lowtide run {run_id}")
+    words = shlex.join(["lowtide", *chosen.again(), "run", run_id])
+    await follow(engine, chosen, [run_id], farewell=f"Leaving. The pilot goes on with: {words}")
     report = await engine.run_report(run_id)
     if not report.over:
         raise LowtideError(

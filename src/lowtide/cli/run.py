@@ -275,7 +275,7 @@ def exit_code(report: RunReport) -> int:
         case "paused" if KEY_REFUSED in report.reason:
             return NO_KEY
         case "done":
-            return WITH_FAILURES if report.failed else DONE
+            return WITH_FAILURES if report.failed or report.unasked else DONE
         case "active" | "canceled":
             return DONE
         case _:
@@ -330,7 +330,8 @@ async def _worker(chosen: Choices, run_ids: tuple[str, ...], *, once: bool) -> i
         if not wanted:
             print("no run is open", file=sys.stderr)
             return DONE
-        farewell = "Leaving. What was submitted goes on at the provider; come back with: lowtide worker"
+        words = shlex.join(["lowtide", *chosen.again(), "worker"])
+        farewell = f"Leaving. What was submitted goes on at the provider; come back with: {words}"
         left = await follow(engine, chosen, list(run_ids) or None, farewell=farewell, once=once, known=wanted)
         if left:
             return LEFT

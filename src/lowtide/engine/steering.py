@@ -6,7 +6,7 @@ from datetime import datetime
 from lowtide.attempt import CallEvent, next_state
 from lowtide.dispatch import RunState
 from lowtide.engine.desk import Desk
-from lowtide.errors import BudgetRefused, LowtideError, NotFound
+from lowtide.errors import BudgetRefused, LowtideError, NotFound, counted
 from lowtide.ledger import AccountId, Reason, alarm, raise_limit
 from lowtide.money import Nanos, show_apart, show_dollars
 from lowtide.result import Retry, refusal
@@ -54,7 +54,7 @@ class Steering(Desk):
                 anywhere = frozenset(RunState) - {RunState.CANCELING}
                 runs.set_state(tx, run.run_id, RunState.ACTIVE, only_from=anywhere)
                 runs.forget_refusals(tx, run.plan_id)
-            runs.note(tx, run.run_id, now, f"{again} requests go out again, {hopeless} can never succeed")
+            runs.note(tx, run.run_id, now, f"{counted(again, 'request goes', 'requests go')} out again, {hopeless:,} can never succeed")
         return again, hopeless
 
     async def settle_doubts(self, run_id: str, keys: Sequence[str], *, billed: Nanos | None) -> int:

@@ -24,6 +24,7 @@ def prune(store: Store, *, before: datetime) -> Pruned:
     """Delete requests and answers of runs that ended before a moment; the runs, their attempts and transfers stay.
 
     So do requests of which a call is in doubt: what it may have cost is held, and somebody is to settle it by its name.
+    Plans that never ran go whole. One that is not whole may be at work still; where it was broken off the next plan clears it.
     """
     with store.write() as tx:
         over = tx.execute(
@@ -40,7 +41,7 @@ def prune(store: Store, *, before: datetime) -> Pruned:
         unused = list(
             tx.execute(
                 select(PLANS.c.plan_id).where(
-                    PLANS.c.created_at < before, PLANS.c.plan_id.not_in(select(RUNS.c.plan_id))
+                    PLANS.c.sealed, PLANS.c.created_at < before, PLANS.c.plan_id.not_in(select(RUNS.c.plan_id))
                 )
             ).scalars()
         )
