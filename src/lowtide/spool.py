@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lowtide import points
 from lowtide.caching import Mark, Marking, Marks, Tally, Terms, judge
@@ -27,9 +27,8 @@ BLOCK_BYTES_MAX = 8 << 20  # of bodies; a block of large ones is written early, 
 PROBLEMS_MAX = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
-    """A request with its body as bytes, its tokens (and how its text was seen) and its costs."""
+class Weighed(NamedTuple):
+    """A request with its body as bytes, its tokens (and how its text was seen) and its costs. A tuple: one is made each."""
 
     request: Request
     lot: Lot
@@ -371,11 +370,11 @@ def _weighed(scales: Scales, requests: Iterable[Request | Problem], made: Spoole
             made.problem(request)
             continue
         weighed = scales.weigh(request)
-        if isinstance(weighed, tuple):
-            for problem in weighed:
-                made.problem(problem)
+        if isinstance(weighed, Weighed):
+            yield weighed
             continue
-        yield weighed
+        for problem in weighed:
+            made.problem(problem)
 
 
 def _write_block(
