@@ -308,7 +308,8 @@ def spool(
     """
     made = Spooled(first_seq=first_seq, next_seq=first_seq, lots=dict(lots or {}))
     segment: SegmentWriter | None = None
-    block: list[tuple[Weighed, NewRequest]] = []
+    block: list[Weighed] = []
+    rows: list[NewRequest] = []
     block_bytes = 0
     try:
         for weighed in _weighed(scales, requests, made):
@@ -331,17 +332,18 @@ def spool(
                 realtime=weighed.costs.dearest_ceiling,
                 gaps="" if gaps is None else "\n".join(gaps(request)),
             )
-            block.append((weighed, row))
+            block.append(weighed)
+            rows.append(row)
             block_bytes += row.body_bytes
             made.next_seq += 1
             if len(block) == BLOCK or block_bytes >= BLOCK_BYTES_MAX:
-                _write_block(store, plan_id, segment, block, made, listener)
-                block, block_bytes = [], 0
+                _write_block(store, plan_id, segment, block, rows, made, listener)
+                block, rows, block_bytes = [], [], 0
                 if segment.full:  # only between blocks: until its rows are there, a sealed segment may be swept
                     store.seal_segment(segment)
                     segment = None
         if segment is not None and block:
-            _write_block(store, plan_id, segment, block, made, listener)
+            _write_block(store, plan_id, segment, block, rows, made, listener)
     finally:
         if segment is not None:
             store.seal_segment(segment)
@@ -381,15 +383,16 @@ def _write_block(
     store: Store,
     plan_id: str,
     segment: SegmentWriter,
-    block: list[tuple[Weighed, NewRequest]],
+    block: list[Weighed],
+    rows: list[NewRequest],
     made: Spooled,
     listener: Listener | None,
 ) -> None:
     """Write a block's rows; a key that was used before is a problem, and is neither planned nor counted."""
     segment.sync()  # promise 2: the bytes are durable before a row points at them
     with store.write() as tx:
-        repeated = {row.seq for row in plans.insert_requests(store, tx, plan_id, [row for _, row in block])}
-    for weighed, row in block:
+        repeated = {row.seq for row in plans.insert_requests(store, tx, plan_id, rows)}
+    for weighed, row in zip(block, rows, strict=True):
         if row.seq in repeated:
             what = f"the key {row.key!r} was used before"
             made.problem(Problem(where=weighed.request.source or row.key, what=what, hint="keys must be unique"))
