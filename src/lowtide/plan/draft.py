@@ -68,8 +68,7 @@ class _Sum:
         total[3] += output_floor * count
         total[4] += output_likely * count
         total[5] += output_ceiling * count
-        if largest > self.largest[lane]:
-            self.largest[lane] = largest
+        self.largest[lane] = max(self.largest[lane], largest)
 
     def merge(self, other: "_Sum") -> None:
         """Add all of another sum."""
@@ -79,7 +78,7 @@ class _Sum:
         self.limit_tokens += other.limit_tokens
         self.wire_bytes += other.wire_bytes
         for lane, figures in other.lanes.items():
-            self.add(lane, _cost(figures))
+            self.add(lane, _cost(figures), largest=other.largest[lane])
 
 
 class _Way(NamedTuple):
