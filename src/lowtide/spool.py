@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lowtide import points
 from lowtide.caching import Mark, Marking, Marks, Tally, Terms, judge
@@ -27,9 +27,8 @@ BLOCK_BYTES_MAX = 8 << 20  # of bodies; a block of large ones is written early, 
 PROBLEMS_MAX = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
-    """A request with its body as bytes, its tokens (and how its text was seen) and its costs."""
+class Weighed(NamedTuple):
+    """A request with its body as bytes, its tokens (and how its text was seen) and its costs. A tuple: one is made each."""
 
     request: Request
     lot: Lot
@@ -309,7 +308,8 @@ def spool(
     """
     made = Spooled(first_seq=first_seq, next_seq=first_seq, lots=dict(lots or {}))
     segment: SegmentWriter | None = None
-    block: list[tuple[Weighed, NewRequest]] = []
+    block: list[Weighed] = []
+    rows: list[NewRequest] = []
     block_bytes = 0
     try:
         for weighed in _weighed(scales, requests, made):
@@ -332,17 +332,18 @@ def spool(
                 realtime=weighed.costs.dearest_ceiling,
                 gaps="" if gaps is None else "\n".join(gaps(request)),
             )
-            block.append((weighed, row))
+            block.append(weighed)
+            rows.append(row)
             block_bytes += row.body_bytes
             made.next_seq += 1
             if len(block) == BLOCK or block_bytes >= BLOCK_BYTES_MAX:
-                _write_block(store, plan_id, segment, block, made, listener)
-                block, block_bytes = [], 0
+                _write_block(store, plan_id, segment, block, rows, made, listener)
+                block, rows, block_bytes = [], [], 0
                 if segment.full:  # only between blocks: until its rows are there, a sealed segment may be swept
                     store.seal_segment(segment)
                     segment = None
         if segment is not None and block:
-            _write_block(store, plan_id, segment, block, made, listener)
+            _write_block(store, plan_id, segment, block, rows, made, listener)
     finally:
         if segment is not None:
             store.seal_segment(segment)
@@ -371,26 +372,27 @@ def _weighed(scales: Scales, requests: Iterable[Request | Problem], made: Spoole
             made.problem(request)
             continue
         weighed = scales.weigh(request)
-        if isinstance(weighed, tuple):
-            for problem in weighed:
-                made.problem(problem)
+        if isinstance(weighed, Weighed):
+            yield weighed
             continue
-        yield weighed
+        for problem in weighed:
+            made.problem(problem)
 
 
 def _write_block(
     store: Store,
     plan_id: str,
     segment: SegmentWriter,
-    block: list[tuple[Weighed, NewRequest]],
+    block: list[Weighed],
+    rows: list[NewRequest],
     made: Spooled,
     listener: Listener | None,
 ) -> None:
     """Write a block's rows; a key that was used before is a problem, and is neither planned nor counted."""
     segment.sync()  # promise 2: the bytes are durable before a row points at them
     with store.write() as tx:
-        repeated = {row.seq for row in plans.insert_requests(store, tx, plan_id, [row for _, row in block])}
-    for weighed, row in block:
+        repeated = {row.seq for row in plans.insert_requests(store, tx, plan_id, rows)}
+    for weighed, row in zip(block, rows, strict=True):
         if row.seq in repeated:
             what = f"the key {row.key!r} was used before"
             made.problem(Problem(where=weighed.request.source or row.key, what=what, hint="keys must be unique"))

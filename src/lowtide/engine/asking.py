@@ -7,11 +7,11 @@ then our own judgement stands.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from lowtide.catalog import Catalog, Lane, Model
 from lowtide.errors import CredentialMissing, PriceUnknown, TransportFailed
-from lowtide.estimate import Reason, SumRange, TokenRange, counted_input, worth_counting
+from lowtide.estimate import Reason, SumRange, counted_input, worth_counting
 from lowtide.money import Nanos
 from lowtide.providers import ApiError
 from lowtide.spool import Scales, Weighed
@@ -132,9 +132,9 @@ class Asking:
         """Weigh a request again by its count. What its bytes bound is a bound still, and may be the lower one."""
         said = counted_input(count, self._model(weighed))
         ceiling = min(said.ceiling, max(weighed.tokens_in.ceiling, said.likely))
-        tokens_in: TokenRange = replace(said, ceiling=ceiling)
+        tokens_in = said._replace(ceiling=ceiling)
         codec = self.scales.codecs[weighed.lot.provider]
         costs = self.scales.costs(codec, weighed.facts, tokens_in, weighed.tokens_out)
-        again = replace(weighed, tokens_in=tokens_in, costs=costs)
+        again = weighed._replace(tokens_in=tokens_in, costs=costs)
         self.counted.append(again)
         return again

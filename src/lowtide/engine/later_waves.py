@@ -66,7 +66,7 @@ def add_later(draft: Draft, scales: Scales, wave: int, line: LaterWave, model: s
     tokens_in = TokenRange(floor=floor, likely=each_in, ceiling=most_in, basis=quoted.basis)
     tokens_out = estimate_output(most_out, scales.learned.get((line.kind, model)))
     longest_in = line.input_bytes_longest + frame if line.input_bytes_longest else window
-    longest = replace(tokens_in, ceiling=max(most_in, min(longest_in, window)))
+    longest = tokens_in._replace(ceiling=max(most_in, min(longest_in, window)))
     largest = scales.costs(codec, facts, longest, tokens_out)
     draft.add_later(
         wave=wave,

@@ -217,7 +217,7 @@ class Planning(Desk):
             first_seq=0,
             writer=self._worker_name,
             now=now,
-            listener=listen,
+            listener=listen if bought or asked.count else add,
         )
         if made.problems and not (asked.skip_problems or chosen.goes_on):
             raise InputRefused(

@@ -6,6 +6,7 @@ one run differs from another, and how many of them a limit cut off. The law: the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import isqrt
 
@@ -15,6 +16,7 @@ from lowtide.estimate.words import Basis, TokenRange
 LIMIT_SHARE_PERCENT = 50
 LIMIT_LIKELY_MAX = 4_000
 HISTORY_MIN = 5  # answers of a kind before their length counts as known
+ESTIMATES_REMEMBERED = 256  # most requests of a run have the limit of the one before
 STEPS = 20  # a history keeps the means of so many equal parts of its answers, shortest first
 
 
@@ -88,6 +90,7 @@ def history_of_runs(runs: Sequence[Sequence[int]], *, cut_answers: int = 0, same
     )
 
 
+@lru_cache(maxsize=ESTIMATES_REMEMBERED)
 def estimate_output(max_output_tokens: int, history: OutputHistory | None) -> TokenRange:
     """Estimate the output tokens of one answer; the ceiling is always the limit it was given.
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Basis(StrEnum):
@@ -21,9 +22,11 @@ def least_sure(bases: "tuple[Basis, ...]") -> Basis:
     return max(bases, key=SURE.__getitem__, default=Basis.COUNTED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRange:
-    """Tokens of one request: hardly fewer than ``floor``, probably ``likely``, never more than ``ceiling``."""
+class TokenRange(NamedTuple):
+    """Tokens of one request: hardly fewer than ``floor``, probably ``likely``, never more than ``ceiling``.
+
+    A tuple: two are made a request.
+    """
 
     floor: int
     likely: int

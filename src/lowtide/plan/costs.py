@@ -43,4 +43,6 @@ class Costs:
     @property
     def dearest_ceiling(self) -> int:
         """The most it can cost on any lane but the batch."""
-        return max(self.realtime.ceiling, *(cost.ceiling for cost in self.windows.values()), 0)
+        if not self.windows:  # nearly always: a look over none would cost as much as all else that is asked here
+            return self.realtime.ceiling
+        return max(self.realtime.ceiling, *(cost.ceiling for cost in self.windows.values()))

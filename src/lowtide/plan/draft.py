@@ -43,7 +43,8 @@ RealtimeSeconds = Callable[[str, str, int, int, int], int]
 class _Sum:
     """Requests that go one way: their tokens (``limit_tokens``: the sum of what they may write), and what each lane costs.
 
-    A lane's list is [floor, likely, ceiling] of everything, then the same of the answers alone; windows only where asked for.
+    A lane's list is [floor, likely, ceiling] of everything, then the same of the answers alone; ``largest`` is the ceiling
+    of the largest of them. Only the lanes that this way may take are there: of any other, ``_lane_of`` names the next dearer.
     """
 
     requests: int = 0
@@ -52,18 +53,22 @@ class _Sum:
     limit_tokens: int = 0
     wire_bytes: int = 0
     lanes: dict[Lane, list[int]] = field(default_factory=dict)
+    largest: dict[Lane, int] = field(default_factory=dict)
 
-    def add(self, lane: Lane, cost: Cost, count: int = 1) -> None:
-        """Add a cost so many times."""
+    def add(self, lane: Lane, cost: Cost, count: int = 1, *, largest: int = 0) -> None:
+        """Add a cost so many times; ``largest`` is the ceiling of the largest of them."""
         total = self.lanes.get(lane)
         if total is None:
             total = self.lanes[lane] = [0, 0, 0, 0, 0, 0]
-        total[0] += cost.floor * count
-        total[1] += cost.likely * count
-        total[2] += cost.ceiling * count
-        total[3] += cost.output_floor * count
-        total[4] += cost.output_likely * count
-        total[5] += cost.output_ceiling * count
+            self.largest[lane] = 0
+        floor, likely, ceiling, output_floor, output_likely, output_ceiling = cost
+        total[0] += floor * count
+        total[1] += likely * count
+        total[2] += ceiling * count
+        total[3] += output_floor * count
+        total[4] += output_likely * count
+        total[5] += output_ceiling * count
+        self.largest[lane] = max(self.largest[lane], largest)
 
     def merge(self, other: "_Sum") -> None:
         """Add all of another sum."""
@@ -73,7 +78,7 @@ class _Sum:
         self.limit_tokens += other.limit_tokens
         self.wire_bytes += other.wire_bytes
         for lane, figures in other.lanes.items():
-            self.add(lane, _cost(figures))
+            self.add(lane, _cost(figures), largest=other.largest[lane])
 
 
 class _Way(NamedTuple):
@@ -117,7 +122,6 @@ class Draft:
     long_prompts: list[_Long] = field(default_factory=list)
     long_prompts_count: int = 0
     near_count: int = 0
-    largest: dict[Lane, int] = field(default_factory=dict)
     largest_first: int = 0
     reused: dict[tuple[str, str], int] = field(default_factory=dict)
     thresholds: dict[tuple[str, str, Lane], tuple[int, ...]] = field(
@@ -224,6 +228,12 @@ class Draft:
         return sum(learned[way].answers for way in ways)
 
     @property
+    def largest(self) -> dict[Lane, int]:
+        """The ceiling of the largest request on each lane, or on the next dearer one that it may take."""
+        lanes = self._lanes() if self.sums else ()
+        return {lane: max(total.largest[_lane_of(way, lane)] for way, total in self.sums.items()) for lane in lanes}
+
+    @property
     def basis_input(self) -> Basis:
         """What the prompts' figures rest on: our own judgement where that is any of them."""
         sights = {way.sight for way in self.sums}
@@ -277,12 +287,12 @@ class Draft:
         sold = {Lane.REALTIME, *(_lane_of(way, lane) for way in self.sums for lane in (Lane.BATCH, *self.windows))}
         lines: list[WaveLine] = []
         for wave, kinds in sorted(self.waves.items()):
-            sums = [total for way, total in self.sums.items() if way.wave == wave]
-            lanes = {
-                lane.value: (sum(total.lanes[lane][1] for total in sums), sum(total.lanes[lane][2] for total in sums))
-                for lane in self._lanes()
-                if lane in sold
-            }
+            sums = {way: total for way, total in self.sums.items() if way.wave == wave}
+            lanes: dict[str, tuple[int, int]] = {}
+            for lane in self._lanes():
+                if lane in sold:
+                    figures = [total.lanes[_lane_of(way, lane)] for way, total in sums.items()]
+                    lanes[lane.value] = (sum(each[1] for each in figures), sum(each[2] for each in figures))
             asked: dict[tuple[str, str], _Sum] = {}
             for way, total in self.sums.items():
                 if way.wave == wave:
@@ -334,6 +344,7 @@ class Draft:
         likely = min(max(likely - saves, floor), ceiling)
         said = [self.range_on(each, learned, losses) for each in may]
         unknown = self.kinds_unknown(learned)
+        largest = self.largest
         made = Plan(
             **{name: getattr(head, name) for name in Head.__slots__ if name != "moves_likely"},
             provider=" ".join(sorted({way.provider for way in self.sums})),
@@ -347,7 +358,7 @@ class Draft:
             cost_high=Nanos(min(ceiling, max(likely, *(each.high + worst for each in said)))),
             cost_ceiling=Nanos(ceiling),
             realtime_likely=Nanos(sum(line.realtime_likely for line in lines)),
-            largest_ceiling=Nanos(max(self.largest_first, *(self.largest.get(each, 0) for each in may))),
+            largest_ceiling=Nanos(max(self.largest_first, *(largest.get(each, 0) for each in may))),
             basis_input=self.basis_input,
             basis_output=Basis.LIMIT if unknown else Basis.LEARNED,
             long_prompts=tuple(
@@ -375,12 +386,12 @@ class Draft:
         return found
 
     def _add_costs(self, total: _Sum, costs: Costs, count: int = 1, *, largest: Costs) -> None:
-        """Add a request's costs on every lane, or those of ``count`` like it, of which the largest costs so much."""
-        for lane in self._lanes():
-            ceiling = largest.on(lane).ceiling
-            if ceiling > self.largest.get(lane, -1):
-                self.largest[lane] = ceiling
-            total.add(lane, costs.on(lane), count)
+        """Add a request's costs on every lane it may take, or those of ``count`` like it, of which the largest costs so much."""
+        total.add(Lane.REALTIME, costs.realtime, count, largest=largest.realtime.ceiling)
+        if costs.batch is not None:
+            total.add(Lane.BATCH, costs.batch, count, largest=largest.cheapest.ceiling)
+        for lane in self.windows if costs.windows else ():
+            total.add(lane, costs.on(lane), count, largest=largest.on(lane).ceiling)
 
     def _lines(self, lane: Lane) -> tuple[Line, ...]:
         """Write the lines: ways that differ only in what they might have done are one."""
