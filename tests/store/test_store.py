@@ -7,6 +7,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,42 @@ def test_two_processes_may_open_a_new_store_at_once(home: Home) -> None:
         thread.join()
     assert problems == []
     assert versions(home) == [SCHEMA]
+
+
+def test_who_opens_a_new_store_waits_for_whoever_reads_it(tmp_path: Path) -> None:
+    """SQLite gives no write-ahead log to a file that anybody reads: it refuses at once, whatever the timeout."""
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("create table t (a)")
+        other.execute("begin")
+        other.execute("select * from t").fetchall()
+        store, problems = Store(tmp_path, durable=False), []
+
+        def open_it() -> None:
+            try:
+                store.open()
+            except StoreUnusable as error:
+                problems.append(error)
+
+        thread = threading.Thread(target=open_it)
+        thread.start()
+        while thread.is_alive() and not (tmp_path / "migration.lock").exists():
+            pass
+        other.execute("commit")
+        thread.join()
+    assert problems == []
+    with store.read() as tx:
+        assert tx.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    store.close()
+
+
+def test_a_copy_of_a_store_gets_its_write_ahead_log_when_it_is_opened(tmp_path: Path) -> None:
+    store = Store(tmp_path / "one", durable=False).open()
+    store.backup(tmp_path / "two")
+    store.close()
+    copy = Store(tmp_path / "two", durable=False).open()
+    with copy.read() as tx:
+        assert tx.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    copy.close()
 
 
 # reading and writing

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from itertools import chain
@@ -31,6 +31,7 @@ from lowtide.store.segments import Place, SegmentReader, SegmentWriter
 
 SCHEMA = "0001"  # the newest migration; a store with a newer one is refused
 BUSY_SECONDS = 30
+WAL_VERSIONS = b"\x02\x02"  # of writing and of reading: SQLite's file format, section 1.3.3
 ROWS_AT_ONCE = 50  # with the 18 columns of the widest table: below the 999 values that every SQLite takes
 
 Transaction = Connection
@@ -73,18 +74,17 @@ class Store:
         """Connect, migrate if needed, and refuse a store of a newer version. Raises: StoreUnusable."""
         with self._translated():
             version = self._version()
-            if version is None or version != SCHEMA:
-                if version is not None and version > SCHEMA:
-                    raise StoreUnusable(
-                        f"this store was written by a newer lowtide (schema {version}, this one knows {SCHEMA})",
-                        hint="install the newer version again; the store was not touched",
-                    )
+            if version is not None and version > SCHEMA:
+                raise StoreUnusable(
+                    f"this store was written by a newer lowtide (schema {version}, this one knows {SCHEMA})",
+                    hint="install the newer version again; the store was not touched",
+                )
+            if version != SCHEMA or not self._has_wal():  # new, of an older lowtide, or a copy
                 self._migrate()
         if self.is_sqlite:
             for name in ("store.db", "store.db-wal", "store.db-shm"):
-                path = self.folder / name
-                if path.exists():
-                    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+                with suppress(FileNotFoundError):
+                    (self.folder / name).chmod(stat.S_IRUSR | stat.S_IWUSR)
         return self
 
     def close(self) -> None:
@@ -220,7 +220,6 @@ class Store:
         def _connect(connection: Any, _record: object) -> None:  # noqa: ANN401 a driver's own connection
             connection.isolation_level = None  # we say BEGIN ourselves
             cursor = connection.cursor()
-            cursor.execute("PRAGMA journal_mode=WAL")
             # FULL: a paid submission survives a power cut, too.
             cursor.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
             cursor.execute("PRAGMA foreign_keys=ON")
@@ -241,6 +240,35 @@ class Store:
             version: str | None = connection.execute(text("select version_num from alembic_version")).scalar()
             return version
 
+    def _has_wal(self) -> bool:
+        """Say whether readers and a writer may be at work side by side: the file's first page says it (bytes 18 and 19).
+
+        A connection would not do: one that has not read since answers what it knew.
+        """
+        if not self.is_sqlite:
+            return True
+        with suppress(FileNotFoundError), Path(self.url.database or "").open("rb") as file:
+            return file.read(20)[18:] == WAL_VERSIONS
+        return False
+
+    def _enter_wal(self) -> None:
+        """Give the file a write-ahead log, by a connection of its own.
+
+        That takes the whole file, and SQLite refuses it at once while anybody reads, whatever the timeout. An exclusive
+        transaction does wait, and in this mode what it took is kept until the connection is closed.
+        """
+        with closing(sqlite3.connect(self.url.database or "", BUSY_SECONDS, isolation_level=None)) as alone:
+            try:
+                for statement in (
+                    "PRAGMA locking_mode=EXCLUSIVE",
+                    "BEGIN EXCLUSIVE",
+                    "COMMIT",
+                    "PRAGMA journal_mode=WAL",
+                ):
+                    alone.execute(statement)
+            except sqlite3.OperationalError as error:
+                raise self._unusable(error) from error
+
     def _migrate(self) -> None:
         """Run the migrations that are missing, one process at a time."""
         from alembic import command  # noqa: PLC0415 only a store that must change pays for this import
@@ -248,6 +276,8 @@ class Store:
 
         with os.fdopen(os.open(self.folder / "migration.lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self._has_wal():
+                self._enter_wal()
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             with self._writing.connect() as connection:
