@@ -123,9 +123,8 @@ class Looking(Desk):
             doubts = calls.doubt_count(tx, run.run_id)
             cheap_spent = shards.cheap_spent(tx, run.run_id)
         made = sum(count.requests for count in counts.values())
-        planned = (
-            max(plan.requests, made) if plan is not None else made + out
-        )  # an adopted request is made when it lands
+        # What was adopted has no plan: a request of it is made when it lands.
+        planned = made + out if plan is None else max(plan.requests, made)
         final = {
             state: counts[state].requests if state in counts else 0 for state in ("succeeded", "failed", "canceled")
         }

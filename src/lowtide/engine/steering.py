@@ -54,12 +54,8 @@ class Steering(Desk):
                 anywhere = frozenset(RunState) - {RunState.CANCELING}
                 runs.set_state(tx, run.run_id, RunState.ACTIVE, only_from=anywhere)
                 runs.forget_refusals(tx, run.plan_id)
-            runs.note(
-                tx,
-                run.run_id,
-                now,
-                f"{counted(again, 'request goes', 'requests go')} out again, {hopeless:,} can never succeed",
-            )
+            sent = counted(again, "request goes", "requests go")
+            runs.note(tx, run.run_id, now, f"{sent} out again, {hopeless:,} can never succeed")
         return again, hopeless
 
     async def settle_doubts(self, run_id: str, keys: Sequence[str], *, billed: Nanos | None) -> int:
