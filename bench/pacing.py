@@ -377,7 +377,8 @@ class Paced:
         else:
             after = int(headers["retry-after"]) if "retry-after" in headers else None
             seen = self.world.gate.read(headers, now)
-            self.pacer.refused(call.weight, after, now, self.world.chance.random(), seen)
+            overloaded = status == 529
+            self.pacer.refused(call.weight, after, now, self.world.chance.random(), seen, overloaded=overloaded)
             if after is None:
                 self.world.after(self.world.chance.uniform(0.5, 1), lambda: self._again(call))
             else:

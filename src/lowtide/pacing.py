@@ -85,7 +85,7 @@ class PacingRules:
     burst_seconds: int = 10  # of each limit, at most, at once
     cushion_percent: int = 5  # of each limit, left untouched
     in_flight_start: int = 4  # at first, where no limit is known
-    pause_min: timedelta = timedelta(seconds=1)  # while none goes through and no refusal names a time; doubles
+    pause_min: timedelta = timedelta(seconds=1)  # after a refusal that names no time; doubles
     pause_max: timedelta = timedelta(seconds=20)
 
 
@@ -109,7 +109,7 @@ class Pacer:
         self._window_credit = 0  # quarters of a call
         self._latency = 0  # microseconds, of a typical call
         self._failures = 0  # rounds in a row that were refused
-        self._overload = 0  # millionths of the last calls, refused without a time
+        self._overload = 0  # millionths of the last calls, refused for overload without a time
         self._before = 0  # how many were out when the last round was refused
         self._pause_until = 0
         self._at = 0  # the latest instant that was told
@@ -164,10 +164,13 @@ class Pacer:
         now: datetime,
         chance: float,
         seen: Sequence[Seen] = (),
+        *,
+        overloaded: bool = False,
     ) -> None:
-        """Note that the provider refused a call (429, 529, 503), and what its headers said: give back, slow down.
+        """Note that the provider refused a call, and what its headers said: give back, slow down.
 
-        ``chance`` in [0, 1) spreads the next tries of many programs. A ``retry_after_seconds`` is obeyed at any length.
+        ``overloaded``: because of everybody's calls (529, 503), not of ours (429). ``chance`` in [0, 1) spreads the next
+        tries of many programs. A ``retry_after_seconds`` is obeyed at any length.
         """
         at = self._present(now)
         call = self._take(weight)
@@ -182,8 +185,9 @@ class Pacer:
             self._slowed_at = at
             self._before = min(self._window, self.in_flight + 1)
         if retry_after_seconds is None:
-            self._overload += (MILLION - self._overload) // OVERLOAD_MEMORY
-            self._slow_down(at, chance)
+            if overloaded:
+                self._overload += (MILLION - self._overload) // OVERLOAD_MEMORY
+            self._slow_down(at, chance, overloaded=overloaded)
             return
         if first and (not self._limits or self._failures > 1):
             self._narrow(MILLION)
@@ -315,16 +319,23 @@ class Pacer:
     def _pause(self, until: int) -> None:
         self._pause_until = max(self._pause_until, until)
 
-    def _slow_down(self, at: int, chance: float) -> None:
-        """Where more of the last calls than are borne were refused without a time, or none goes through: narrow, and pause."""
-        none_through = self._failures > 1 and not self.in_flight
-        more = MILLION if none_through else self._overload - OVERLOAD_BORNE
-        if more <= 0:
+    def _slow_down(self, at: int, chance: float, *, overloaded: bool) -> None:
+        """After a refusal that names no time: fewer at once, and a pause that doubles with each round in a row.
+
+        Overload slows nobody while no more of the last calls were refused than is borne, and pauses us from the second
+        round in a row on.
+        """
+        depth, rounds = MILLION, max(self._failures, 1)
+        if overloaded:
+            rounds -= 1
+            if not rounds or self.in_flight:  # others may go through
+                more = max(0, self._overload - OVERLOAD_BORNE)
+                depth = min(more * MILLION // (OVERLOAD_FULL - OVERLOAD_BORNE), MILLION)
+        if not depth:
             return
-        depth = min(more * MILLION // (OVERLOAD_FULL - OVERLOAD_BORNE), MILLION)
         self._narrow(depth)
-        if self._failures > 1:
-            pause = min(self.rules.pause_min * (1 << min(self._failures - 2, 20)), self.rules.pause_max)
+        if rounds:
+            pause = min(self.rules.pause_min * (1 << min(rounds - 1, 20)), self.rules.pause_max)
             self._pause(at + round(pause / MICROSECOND * (1 - chance / 2) * depth / MILLION))
 
     def _narrow(self, depth: int) -> None:
@@ -359,7 +370,7 @@ SET_BACK: Final = 5 * MINUTE  # at least, of a clock: less is late, and costs no
 FULL_SECONDS: Final = 3  # what may be missing in a bucket that we take for full
 DRAIN_PERCENT_MAX: Final = 90  # of a limit; the rest finds out when they stop
 LATENCY_MEMORY: Final = 16  # calls
-# Of the last calls, how many (in millionths) may be refused without a time and nobody is slower for it: a provider that
+# Of the last calls, how many (in millionths) may be refused for overload and nobody is slower for it: a provider that
 # is overloaded refuses a few whoever asks. From OVERLOAD_FULL on what is in flight is halved each round.
 OVERLOAD_MEMORY: Final = 32  # calls
 OVERLOAD_BORNE: Final = 100_000

@@ -83,7 +83,7 @@ class Life:
                 if served:
                     self._reply(turn, call, now)
                 else:
-                    self.pacers[turn].refused(call.weight, None, now, self.chance.random())
+                    self.pacers[turn].refused(call.weight, None, now, self.chance.random(), overloaded=True)
                 continue
             now = at
             if turn == len(self.pacers):
@@ -277,7 +277,8 @@ def test_whatever_headers_say_a_call_may_start(steps: list[tuple[str, int, int, 
                 ]
                 usage = Usage(input_tokens=size, output_tokens=max(0, number)) if word == "end" else None
                 if word == "refuse":
-                    pacer.refused(one, number % 40 if number > 0 else None, now, chance, seen)
+                    asked = number % 40 if number > 0 else None
+                    pacer.refused(one, asked, now, chance, seen, overloaded=number % 3 == 0)
                 else:
                     pacer.finished(one, usage, seen, now)
     assert pacer.in_flight == len(out)

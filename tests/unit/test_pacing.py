@@ -588,27 +588,42 @@ def test_a_limit_that_the_refusal_does_not_name_is_not_taken_for_empty() -> None
     assert waits(subject, now) >= 5
 
 
-def test_refusals_without_a_time_where_none_goes_through_pause_doubling_with_jitter() -> None:
+@pytest.mark.parametrize(
+    ("overloaded", "expected"), [(False, [1, 2, 4, 8, 16, 20, 20]), (True, [0, 1, 2, 4, 8, 16, 20])]
+)
+def test_a_refusal_without_a_time_pauses_doubling_with_jitter(overloaded: bool, expected: list[float]) -> None:
+    """Of overload one alone is borne."""
     subject = pacer(requests=60_000)
     now, pauses = NOW + seconds(10), []
-    for _ in range(7):
+    for _ in expected:
         now += seconds(0.1 + waits(subject, now))
         subject.started(CALL, now)
-        subject.refused(CALL, None, now, 0.0)
+        subject.refused(CALL, None, now, 0.0, overloaded=overloaded)
         pauses.append(round(waits(subject, now), 2))
-    assert pauses == [0, 1, 2, 4, 8, 16, 20], "one alone is borne"
+    assert pauses == expected
     later = now + seconds(30)
     subject.started(CALL, later)
     subject.finished(CALL, USED, (), later)
-    for pause in (0, 0.5):
-        later += seconds(1)
+    for pause in expected[:2]:
+        later += seconds(3)
         subject.started(CALL, later)
-        subject.refused(CALL, None, later, 0.999)
-        assert waits(subject, later) == pytest.approx(pause, abs=0.01), "an answer begins it anew"
+        subject.refused(CALL, None, later, 0.999, overloaded=overloaded)
+        assert waits(subject, later) == pytest.approx(pause / 2, abs=0.01), "an answer begins it anew"
+
+
+def test_a_late_refusal_after_an_answer_pauses_as_the_first_one() -> None:
+    subject = pacer()
+    burst(subject, NOW)
+    subject.refused(CALL, None, NOW, 0.0)
+    fresh = Weight(input_tokens=1, output_tokens=1)
+    subject.started(fresh, NOW + seconds(5))
+    subject.finished(fresh, USED, (), NOW + seconds(6))
+    subject.refused(CALL, None, NOW + seconds(7), 0.0)
+    assert waits(subject, NOW + seconds(7)) == 1
 
 
 @pytest.mark.parametrize(("every", "may_be_out"), [(50, [400]), (12, [400]), (3, range(4, 60))])
-def test_refusals_without_a_time_slow_us_where_they_are_many(every: int, may_be_out: Sequence[int]) -> None:
+def test_refusals_for_overload_slow_us_where_they_are_many(every: int, may_be_out: Sequence[int]) -> None:
     """One in 50 or 12 is borne; one in three makes fewer of what may be out, again and again."""
     subject = pacer(in_flight_max=400, requests=60_000)
     idle(subject, NOW, remaining=59_999, limit=60_000)
@@ -620,7 +635,7 @@ def test_refusals_without_a_time_slow_us_where_they_are_many(every: int, may_be_
         if number % every:
             subject.finished(CALL, USED, (), now)
         else:
-            subject.refused(CALL, None, now, 0.0)
+            subject.refused(CALL, None, now, 0.0, overloaded=True)
     end_all(subject, now)
     assert burst(subject, now + seconds(30), most=1_000) in may_be_out
 

@@ -44,7 +44,8 @@ START_MAX = 256  # calls whose intents are written at once
 LAND_MAX = 512  # replies that are settled at once
 LOST_IN_ROW_MAX = 20  # replies lost without one that came, before the run pauses
 NOT_FOUND_MAX = 8  # times that a response made in the background may be unknown before it is a doubt
-LOAD = frozenset({429, 503, 529})
+TOO_MANY = 429  # calls of ours
+LOAD = frozenset({TOO_MANY, 503, 529})
 TELL_AGAIN = timedelta(minutes=10)  # between two notes that a provider is overloaded
 LOOK_AGAIN = timedelta(seconds=5)  # at what other processes may have said meanwhile (cancel, pause)
 
@@ -422,7 +423,8 @@ def _tell_pacer(this: _Flown, body: Body, came: _Came, now: datetime) -> None:
     outcome, seen = came.outcome, this.hands.codec.rates(came.reply.headers)
     if isinstance(outcome, ApiError) and _is_load(outcome) and not outcome.about_us:
         this.flight.failures += 1
-        pacer.refused(weight, _asked(outcome), now, this.hands.clock.chance(), seen)
+        overloaded = outcome.status != TOO_MANY
+        pacer.refused(weight, _asked(outcome), now, this.hands.clock.chance(), seen, overloaded=overloaded)
     else:
         this.flight.failures = 0
         pacer.finished(weight, outcome.usage if isinstance(outcome, Succeeded) else None, seen, now)
@@ -472,7 +474,7 @@ def _sort_refusal(
     elif _is_load(error):
         if now - this.flight.told_at >= TELL_AGAIN:  # once for each time of trouble, not once a refusal
             this.flight.told_at = now
-            notes[f"{error.message} ({error.status}): calls go slower for a while"] = "info"
+            notes[f"{error.message} ({error.status}): what was refused is sent again, slower where much is"] = "info"
         group.put_off.append((ticket.ordinal, wait(rules, 1, this.hands.clock.chance(), _asked(error)), False))
     elif (
         error.refusal.retry is not Retry.NEVER
