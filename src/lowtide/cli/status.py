@@ -84,7 +84,8 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
         if more_plans:
             pictures.show(out, f"and earlier plans: --limit lists more than {limit}")
         if not reports and not plans:
-            pictures.show(out, "No plans and no runs yet. Begin with: lowtide plan SOURCE, or lowtide demo")
+            where = engine.settings.store_folder.absolute()  # whoever named another than they meant sees it here
+            pictures.show(out, f"No plans and no runs yet in {where}", "Begin with:  lowtide plan SOURCE, or lowtide demo")
     return all(report.over for report in waiting)
 
 
