@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -192,6 +193,17 @@ def test_who_opens_a_new_store_waits_for_whoever_reads_it(tmp_path: Path) -> Non
     with store.read() as tx:
         assert tx.execute(text("PRAGMA journal_mode")).scalar() == "wal"
     store.close()
+
+
+def test_a_store_that_is_opened_twice_here_keeps_its_locks(tmp_path: Path) -> None:
+    """Whoever opens the file and closes it would drop them, and another process might then take the log away."""
+    stores = [Store(tmp_path, durable=False).open() for _ in range(2)]
+    take = "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE;"
+    script = f"import sqlite3; sqlite3.connect({str(tmp_path / 'store.db')!r}, 0).executescript({take!r})"
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "database is locked" in other.stderr
+    for store in stores:
+        store.close()
 
 
 def test_a_copy_of_a_store_gets_its_write_ahead_log_when_it_is_opened(tmp_path: Path) -> None:
@@ -490,7 +502,7 @@ def test_a_broken_law_of_the_schema_is_ours_and_stays_what_it_is(store: Store) -
 
 @pytest.mark.parametrize(
     ("cause", "match"),
-    [("No space left on device", "disk is full"), ("disk I/O error", "disk is full"), ("went away", "cannot be used")],
+    [("No space left on device", "disk is full"), ("disk I/O error", "disk refused"), ("went away", "cannot be used")],
 )
 def test_complaints_are_put_into_our_words(store: Store, cause: str, match: str) -> None:
     with pytest.raises(StoreUnusable, match=match), store.write():

@@ -85,7 +85,9 @@ async def _once(engine: Engine, chosen: Choices, run_id: str | None, events_max:
             pictures.show(out, f"and earlier plans: --limit lists more than {limit}")
         if not reports and not plans:
             where = engine.settings.store_folder.absolute()  # whoever named another than they meant sees it here
-            pictures.show(out, f"No plans and no runs yet in {where}", "Begin with:  lowtide plan SOURCE, or lowtide demo")
+            pictures.show(
+                out, f"No plans and no runs yet in {where}", "Begin with:  lowtide plan SOURCE, or lowtide demo"
+            )
     return all(report.over for report in waiting)
 
 

@@ -31,7 +31,6 @@ from lowtide.store.segments import Place, SegmentReader, SegmentWriter
 
 SCHEMA = "0001"  # the newest migration; a store with a newer one is refused
 BUSY_SECONDS = 30
-WAL_VERSIONS = b"\x02\x02"  # of writing and of reading: SQLite's file format, section 1.3.3
 ROWS_AT_ONCE = 50  # with the 18 columns of the widest table: below the 999 values that every SQLite takes
 
 Transaction = Connection
@@ -241,15 +240,16 @@ class Store:
             return version
 
     def _has_wal(self) -> bool:
-        """Say whether readers and a writer may be at work side by side: the file's first page says it (bytes 18 and 19).
+        """Say whether readers and a writer may be at work side by side: the file itself remembers it.
 
-        A connection would not do: one that has not read since answers what it knew.
+        Asked of SQLite and not read from the file: who closes it, opened in whatever way, drops every lock that this process
+        has on it (sqlite.org/howtocorrupt.html, section 2.2, checked 2026-11-22).
         """
         if not self.is_sqlite:
             return True
-        with suppress(FileNotFoundError), Path(self.url.database or "").open("rb") as file:
-            return file.read(20)[18:] == WAL_VERSIONS
-        return False
+        with self._reading.connect() as connection:
+            connection.exec_driver_sql("select 1 from sqlite_master").first()  # one that has not read says what it knew
+            return bool(connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal")
 
     def _enter_wal(self) -> None:
         """Give the file a write-ahead log, by a connection of its own.
@@ -314,7 +314,12 @@ class Store:
 
     def _unusable(self, error: Exception) -> StoreUnusable:
         cause = str(getattr(error, "orig", error)).strip()
-        if "full" in cause or "No space" in cause or "disk I/O" in cause:
+        if "disk I/O" in cause:
+            return StoreUnusable(
+                f"the disk refused to read or write the store in {self.folder} ({cause})",
+                hint="is it full, or failing? Then run the same command again; everything that was committed is kept",
+            )
+        if "full" in cause or "No space" in cause:
             return StoreUnusable(
                 f"the disk is full: cannot write the store in {self.folder} ({cause})",
                 hint="free some space and run the same command again; everything that was committed is kept",
