@@ -22,9 +22,8 @@ for _name in [name for name in os.environ if name.startswith(("LOWTIDE_", "ANTHR
 os.environ["LOWTIDE_ONLY_LOOPBACK"] = "1"  # the transport refuses every other host
 for _name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
     os.environ[_name] = f"{HOME}/{_name.lower()}"
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # started in the background: processes that tests start would inherit it
+# Who is started in the background ignores SIGINT, and processes that tests start would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples each time, so that a commit passes or fails twice alike; with a number of examples, new ones each time.

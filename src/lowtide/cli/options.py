@@ -1,5 +1,6 @@
 """Options that every command takes, before or after its name, as one value. No command's own options are here."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -37,6 +38,10 @@ class Choices:
             if value is not None:
                 words += [f"--{name}", str(value)]
         return words
+
+    def command(self, *words: str) -> str:
+        """Write another command line of this tool, for a person to type."""
+        return shlex.join(["lowtide", *self.again(), *words])
 
 
 def choices() -> Choices:

@@ -1,6 +1,5 @@
 """``lowtide plan --pilot``: buy a few requests of a plan first, as a run of their own, and plan again with what they teach."""
 
-import shlex
 import sys
 
 import click
@@ -39,8 +38,8 @@ async def after_pilot(engine: Engine, chosen: Choices, wish: Wish, plan: Plan, p
         raise
     most_nanos = sample.cost_ceiling if cap is None else cap
     run_id = await engine.start_run(sample.plan_id, cap=most_nanos, out=None, fresh=True)
-    words = shlex.join(["lowtide", *chosen.again(), "run", run_id])
-    await follow(engine, chosen, [run_id], farewell=f"Leaving. The pilot goes on with: {words}")
+    farewell = f"Leaving. The pilot goes on with: {chosen.command('run', run_id)}"
+    await follow(engine, chosen, [run_id], farewell=farewell)
     report = await engine.run_report(run_id)
     if not report.over:
         raise LowtideError(

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -15,9 +14,9 @@ from lowtide.cli.desk import desk
 from lowtide.cli.options import DAY, DOLLARS, PATH, Choices, choices, with_json
 from lowtide.cli.times import DEADLINE, WITHIN_SPAN, Deadline
 from lowtide.engine import Engine, Planned
-from lowtide.errors import BudgetRefused, PlanBlocked
-from lowtide.money import NANOS_PER_DOLLAR, Nanos, decimal_dollars, show_apart, show_dollars
-from lowtide.plan import Plan, rounds
+from lowtide.errors import PlanBlocked
+from lowtide.money import NANOS_PER_DOLLAR, Nanos, decimal_dollars, show_dollars
+from lowtide.plan import Plan, refuse_low_cap, rounds
 from lowtide.routing import Route
 from lowtide.routing import Wish as RouteWish
 from lowtide.workload import WorkloadOptions
@@ -218,16 +217,6 @@ def _planning_parameters() -> list[click.Parameter]:
     return [parameter for parameter in nothing.params if parameter.name != "cap"]
 
 
-def refuse_low_cap(plan: Plan, cap: Nanos | None) -> None:
-    """Refuse a cap below the likely cost, in the engine's own words. Raises: BudgetRefused."""
-    if cap is not None and plan.cost_likely > cap:
-        likely, most = show_apart(plan.cost_likely, cap)
-        raise BudgetRefused(
-            f"the likely cost {likely} is over the cap {most}; nothing was sent or spent",
-            hint=f"raise the cap (at most {show_dollars(plan.cost_ceiling)} can be needed) or plan less",
-        )
-
-
 @with_json
 @click.command(short_help="Show what an input would cost.")
 @click.argument("source", type=PATH)
@@ -362,4 +351,4 @@ def whole_cents(amount: Nanos) -> Nanos:
 def next_command(chosen: Choices, made: Plan, cap: Nanos | None) -> str:
     """Give the command that carries the plan out; without a cap it names the ceiling, which can never be passed."""
     amount = whole_cents(made.cost_ceiling) if cap is None else cap
-    return shlex.join(["lowtide", *chosen.again(), "run", made.plan_id, "--cap", decimal_dollars(amount)])
+    return chosen.command("run", made.plan_id, "--cap", decimal_dollars(amount))

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -19,7 +18,6 @@ from lowtide.cli.plan import (
     Wish,
     make_plan,
     plan_options,
-    refuse_low_cap,
     refuse_planning_options,
     whole_cents,
     wish_of,
@@ -28,11 +26,12 @@ from lowtide.cli.times import full
 from lowtide.engine import Engine
 from lowtide.errors import DeadlineMissed, LowtideError, NotFound
 from lowtide.money import Nanos, decimal_dollars, show_apart, show_dollars
-from lowtide.plan import Plan, rounds
+from lowtide.plan import Plan, refuse_low_cap, rounds
 from lowtide.reports import RunReport
 
 ONE_FILE = frozenset({"batch", "table"})  # workloads whose answers are one file and no documents
 DONE, FAILED, NO_KEY, WITH_FAILURES, AT_CAP, LEFT = 0, 1, 4, 5, 6, 130
+LEAVING = "Leaving. What was submitted goes on at the provider; come back with: "
 
 
 class ConsentMissing(LowtideError):
@@ -237,8 +236,7 @@ async def carry_out(engine: Engine, chosen: Choices, run_id: str) -> int:
     """Work on a run until it is over, paused or left; gives the exit code."""
     from lowtide.cli.following import follow  # noqa: PLC0415 brings the worker and rich
 
-    words = shlex.join(["lowtide", *chosen.again(), "run", run_id])
-    farewell = f"Leaving. What was submitted goes on at the provider; come back with: {words}"
+    farewell = f"{LEAVING}{chosen.command('run', run_id)}"
     left = await follow(engine, chosen, [run_id], farewell=farewell)
     report = await engine.run_report(run_id)
     if left and not report.over:
@@ -292,7 +290,7 @@ async def _detach(engine: Engine, chosen: Choices, run_id: str) -> int:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, close_fds=True
         )
-    look = shlex.join(["lowtide", *chosen.again(), "status", run_id])
+    look = chosen.command("status", run_id)
     if chosen.json:
         from lowtide.cli.shapes import print_json  # noqa: PLC0415 one of two ways
 
@@ -330,8 +328,7 @@ async def _worker(chosen: Choices, run_ids: tuple[str, ...], *, once: bool) -> i
         if not wanted:
             print("no run is open", file=sys.stderr)
             return DONE
-        words = shlex.join(["lowtide", *chosen.again(), "worker"])
-        farewell = f"Leaving. What was submitted goes on at the provider; come back with: {words}"
+        farewell = f"{LEAVING}{chosen.command('worker')}"
         left = await follow(engine, chosen, list(run_ids) or None, farewell=farewell, once=once, known=wanted)
         if left:
             return LEFT

@@ -1,7 +1,6 @@
 """``raise``, ``retry``, ``cancel`` and ``adopt``: say to the engine what shall be, and to the person what comes next."""
 
 import asyncio
-import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +17,7 @@ from lowtide.reports import FailureReport, RunReport
 
 
 def _next(chosen: Choices, *words: str) -> str:
-    return f"Next:  {shlex.join(['lowtide', *chosen.again(), *words])}"
+    return f"Next:  {chosen.command(*words)}"
 
 
 def _say(chosen: Choices, body: dict[str, Any], text: str, advice: str = "") -> None:

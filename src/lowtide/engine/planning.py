@@ -20,7 +20,6 @@ from lowtide.engine.asking import CALLS_MAX, Asking
 from lowtide.engine.desk import Desk
 from lowtide.engine.later_waves import add_later, prompt_threshold
 from lowtide.errors import (
-    BudgetRefused,
     DeadlineMissed,
     InputRefused,
     NotFound,
@@ -34,7 +33,7 @@ from lowtide.estimate import (
     history_of_runs,
 )
 from lowtide.ledger import AccountId
-from lowtide.money import Nanos, show_apart, show_dollars
+from lowtide.money import Nanos, show_dollars
 from lowtide.pacing import Measure
 from lowtide.packing import ShardId
 from lowtide.plan import Draft, Head, Learned, Plan, Turnaround
@@ -514,12 +513,7 @@ class Planning(Desk):
             changes.extend(self._input_changes(plan))
         if changes:
             raise PlanChanged("the plan no longer holds", changes=changes, hint="plan again and look at the difference")
-        if cap is not None and plan.cost_likely > cap:
-            likely, most = show_apart(plan.cost_likely, cap)
-            raise BudgetRefused(
-                f"the likely cost {likely} is over the cap {most}; nothing was sent or spent",
-                hint=f"raise the cap (at most {show_dollars(plan.cost_ceiling)} can be needed) or plan less",
-            )
+        planning.refuse_low_cap(plan, cap)
 
     def _input_changes(self, plan: Plan) -> Iterator[str]:
         """Compare the input with what was planned. An input that is gone is no change: the plan has all of it."""

@@ -12,7 +12,15 @@ from lowtide.plan.draft import (
     Draft,
     Learned,
 )
-from lowtide.plan.promises import ROUNDS_MAX, Rounds, price_changes, price_sources, rounds, route_lots
+from lowtide.plan.promises import (
+    ROUNDS_MAX,
+    Rounds,
+    price_changes,
+    price_sources,
+    refuse_low_cap,
+    rounds,
+    route_lots,
+)
 from lowtide.plan.shown import (
     Head,
     Line,
@@ -48,6 +56,7 @@ __all__ = [
     "encode",
     "price_changes",
     "price_sources",
+    "refuse_low_cap",
     "rounds",
     "route_lots",
 ]

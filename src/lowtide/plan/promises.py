@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from lowtide.catalog import Catalog, Lane
-from lowtide.errors import PriceUnknown
-from lowtide.money import Nanos
+from lowtide.errors import BudgetRefused, PriceUnknown
+from lowtide.money import Nanos, show_apart, show_dollars
 from lowtide.plan.shown import Plan, WaveLine
 from lowtide.routing import Lot as RouteLot
 from lowtide.routing import Offer, Route
@@ -71,3 +71,13 @@ def rounds(plan: Plan, cap: Nanos) -> Rounds:
 def price_sources(plan: Plan) -> Iterable[str]:
     """List the sources of the prices, each once."""
     return sorted({source for used in plan.prices for source in used.sources})
+
+
+def refuse_low_cap(plan: Plan, cap: Nanos | None) -> None:
+    """Refuse a cap below the likely cost. Raises: BudgetRefused."""
+    if cap is not None and plan.cost_likely > cap:
+        likely, most = show_apart(plan.cost_likely, cap)
+        raise BudgetRefused(
+            f"the likely cost {likely} is over the cap {most}; nothing was sent or spent",
+            hint=f"raise the cap (at most {show_dollars(plan.cost_ceiling)} can be needed) or plan less",
+        )
